@@ -1,0 +1,60 @@
+"""What can go wrong, each with a class of its own.
+
+Every class derives from the built-in that NumPy or Python raises for the same kind of mistake, so ``except
+ValueError`` keeps working. A message says what happened, with which shapes, what was expected, and what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DataError",
+    "DtypeError",
+    "FreedGraphError",
+    "GraphError",
+    "LabelError",
+    "MissingExtraError",
+    "MutationError",
+    "NonFiniteError",
+    "ShapeError",
+    "UnsupportedError",
+]
+
+
+class ShapeError(ValueError):
+    """Operands whose shapes do not fit each other or the operation."""
+
+
+class DtypeError(TypeError):
+    """A dtype that cannot do what was asked, such as a gradient of integers."""
+
+
+class LabelError(ValueError):
+    """A class label that is out of range or of the wrong form."""
+
+
+class UnsupportedError(TypeError):
+    """A NumPy function or argument that does not work on Tensors; the message names what to use instead."""
+
+
+class GraphError(RuntimeError):
+    """A computation graph that cannot be walked as asked."""
+
+
+class FreedGraphError(GraphError):
+    """A second walk through a graph whose saved arrays the first one released."""
+
+
+class MutationError(GraphError):
+    """An array changed between the forward pass that used it and the backward pass that needs it."""
+
+
+class NonFiniteError(ArithmeticError):
+    """A NaN or infinity where ``debug()`` forbids one."""
+
+
+class DataError(ValueError):
+    """A data file that is not what it should be: foreign, truncated or altered."""
+
+
+class MissingExtraError(ImportError):
+    """An optional library is not installed; the message names the extra that brings it."""
