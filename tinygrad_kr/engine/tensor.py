@@ -1,0 +1,461 @@
+"""Tensor: an array in the graph, with the operators of ndarray and NumPy's own protocols (NEP 13, NEP 18)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tinygrad_kr.engine.graph import Link, Node, mode, walk
+from tinygrad_kr.errors import DtypeError, GraphError, ShapeError, UnsupportedError
+
+__all__ = ["NUMPY", "PLAIN", "Tensor"]
+
+NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}
+"""What each NumPy function does on Tensors; filled by the catalogue of primitives."""
+
+PLAIN: set[Callable[..., Any]] = set()
+"""NumPy functions whose result carries no gradient: on Tensors they give plain arrays."""
+
+INSTEAD: dict[str, str] = {}
+"""What to use in place of a NumPy function that Tensors do not support."""
+
+
+def _operator(ufunc: Callable[..., Any]) -> Any:
+    return lambda self, other: NUMPY[ufunc](self, other)
+
+
+def _reflected(ufunc: Callable[..., Any]) -> Any:
+    return lambda self, other: NUMPY[ufunc](other, self)
+
+
+def _comparison(ufunc: Callable[..., Any]) -> Any:
+    return lambda self, other: ufunc(self.data, raw(other))
+
+
+def _in_place(ufunc: Callable[..., Any]) -> Any:
+    return lambda self, other: self._updated(ufunc, other)
+
+
+def _method(function: Callable[..., Any]) -> Any:
+    """Return the NumPy function as a method."""
+
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        if function in PLAIN:
+            return function(self.data, *raw(args), **raw(kwargs))
+        return NUMPY[function](self, *args, **kwargs)
+
+    method.__name__ = function.__name__
+    method.__doc__ = f"``numpy.{function.__name__}`` of this Tensor."
+    return method
+
+
+class Tensor:
+    """An array that remembers how it was computed.
+
+    NumPy functions and operators work on Tensors as on arrays. ``backward()`` on a scalar result fills ``grad`` of
+    every leaf Tensor with ``requires_grad=True`` that the result was computed from.
+
+    Parameters
+    ----------
+    data : array_like
+        Used as it is if it is an array (memory is shared), otherwise converted as NumPy does: a list of floats becomes
+        float64.
+    requires_grad : bool
+        Whether ``backward()`` computes the gradient with respect to this Tensor.
+    name : str, optional
+        What messages and pictures call it.
+
+    Attributes
+    ----------
+    data : numpy.ndarray
+        The values.
+    grad : numpy.ndarray or None
+        The gradient, of the same shape and dtype as ``data``; it adds up over calls of ``backward()``.
+
+    Raises
+    ------
+    DtypeError
+        If the data are not numbers, or ``requires_grad`` is asked of integers or booleans.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinygrad_kr import Tensor
+    >>> x = Tensor([3.0, 4.0], requires_grad=True)
+    >>> y = np.sum(x**2)
+    >>> y.backward()
+    >>> x.grad
+    array([6., 8.])
+    """
+
+    __slots__ = ("__weakref__", "_node", "_requires_grad", "_version", "data", "grad", "name")
+
+    def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
+        self.data: Any = data if hasattr(data, "__array_function__") and hasattr(data, "dtype") else np.asarray(data)
+        if isinstance(data, Tensor | np.generic):
+            self.data = np.asarray(data)
+        if self.data.dtype.kind not in "fiub":
+            raise DtypeError(
+                f"Tensor: data must be real numbers, got dtype {self.data.dtype}.\n"
+                "  pass an array of floats, or of integers or booleans where no gradient is needed"
+            )
+        self.grad: np.ndarray[Any, Any] | None = None
+        self.name = name
+        self._node: Node | None = None
+        self._version: list[int] | None = [0]  # counts changes in place; shared by views, None if none can happen
+        self._requires_grad = False
+        if requires_grad:
+            self.requires_grad = True
+
+    @staticmethod
+    def of(data: Any, node: Node | None, version: list[int] | None = None) -> Tensor:
+        """Make the Tensor of an operation's result, without the checks that data from outside need."""
+        tensor = Tensor.__new__(Tensor)
+        tensor.data = data
+        tensor.grad = None
+        tensor.name = None
+        tensor._node = node
+        tensor._version = version
+        tensor._requires_grad = node is not None
+        return tensor
+
+    # The graph
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient flows to this Tensor."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if self._node is not None:
+            raise GraphError(
+                f"requires_grad of {self.label()} cannot be changed: it is the result of {self._node.primitive.name}.\n"
+                "  use t.detach() for a Tensor outside the graph"
+            )
+        if wanted and self.data.dtype.kind != "f":
+            raise DtypeError(
+                f"requires_grad=True needs floats, but {self.label()} {self.shape} has dtype {self.dtype}: "
+                "a gradient would be rounded away.\n  pass floats, for example np.array(x, dtype=float)"
+            )
+        self._requires_grad = bool(wanted)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this Tensor was made by the user, not by an operation."""
+        return self._node is None
+
+    def backward(self, gradient: Any = None, *, retain_graph: bool = False) -> None:
+        """Add to ``grad`` of every leaf the gradient of this Tensor with respect to it.
+
+        Parameters
+        ----------
+        gradient : array_like of this Tensor's shape, optional
+            The cotangent: the vector of the vector-Jacobian product. Default: 1, for a Tensor of one element.
+        retain_graph : bool
+            Keep the graph for another walk. By default it is freed.
+
+        Raises
+        ------
+        GraphError
+            If this Tensor was computed from nothing that requires a gradient, or its graph was freed.
+        ShapeError
+            If ``gradient`` is missing or has another shape.
+        MutationError
+            If a Tensor that the gradient needs was changed in place in the meantime.
+        """
+        if not self._requires_grad:
+            raise GraphError(
+                f"backward: {self.label()} {self.shape} was computed from no Tensor that requires a gradient.\n"
+                "  make the parameters with Tensor(..., requires_grad=True), and compute outside no_grad()"
+            )
+        for link, (g, ours) in walk(self._link, self._cotangent(gradient), retain_graph=retain_graph).items():
+            if type(link) is Tensor:
+                if link.grad is not None:
+                    link.grad = link.grad + g
+                else:
+                    link.grad = g if ours else g.copy()
+
+    def _cotangent(self, gradient: Any) -> Any:
+        if gradient is None:
+            if self.size != 1:
+                raise ShapeError(
+                    f"backward: the gradient of {self.label()} {self.shape} needs a cotangent, since only a single "
+                    f"number has a gradient by itself.\n  reduce it first, for example np.sum(t).backward(), or call "
+                    f"t.backward(gradient) with an array of shape {self.shape}"
+                )
+            return np.ones(self.shape, self.dtype)
+        gradient = np.asarray(gradient, dtype=self.dtype)
+        if gradient.shape != self.shape:
+            raise ShapeError(f"backward: the cotangent must have the shape {self.shape}, got {gradient.shape}")
+        return gradient
+
+    @property
+    def _link(self) -> Link:
+        return self._node or (self if self._requires_grad else None)
+
+    def detach(self) -> Tensor:
+        """Return a copy of the values as a Tensor outside the graph."""
+        return Tensor(self.data.copy(), name=self.name)
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+    # Changing values in place
+
+    def assign(self, value: Any) -> None:
+        """Write new values into ``data``, in place and outside the graph.
+
+        A later ``backward()`` through a result that still needs the old values raises MutationError.
+
+        Parameters
+        ----------
+        value : array_like of this Tensor's shape
+
+        Raises
+        ------
+        ShapeError, GraphError
+            If the shape differs; if this Tensor is the result of an operation.
+        """
+        value = np.asarray(raw(value))
+        if value.shape != self.shape:
+            raise ShapeError(f"assign: {self.label()} has shape {self.shape}, the new values have {value.shape}")
+        self._writable("assign")
+        np.copyto(self.data, value, casting="same_kind")
+
+    def _updated(self, ufunc: Any, other: Any) -> Tensor:
+        """Carry out an in-place operator: an update outside the graph; on the graph, a new Tensor."""
+        if mode.get().recording and (self._requires_grad or isinstance(other, Tensor) and other._requires_grad):
+            if self._node is None and self._requires_grad:
+                raise GraphError(
+                    f"{ufunc.__name__}: {self.label()} {self.shape} is a parameter, and changing it in place while the "
+                    "graph is recorded would make its gradient ambiguous.\n"
+                    "  for an update write: with no_grad(): w -= step   (or w.assign(values))\n"
+                    "  for a new value write: v = w - step"
+                )
+            return NUMPY[ufunc](self, other)  # type: ignore[no-any-return]
+        self._writable(ufunc.__name__)
+        try:
+            ufunc(self.data, raw(other), out=self.data)
+        except ValueError as error:
+            raise ShapeError(f"{ufunc.__name__} in place: {self.label()} {self.shape}: {error}") from error
+        return self
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if mode.get().recording and (self._requires_grad or isinstance(value, Tensor) and value._requires_grad):
+            raise GraphError(
+                f"item assignment into {self.label()} {self.shape} cannot be recorded.\n"
+                "  use np.where(mask, new, old), or np.concatenate; for an update write it under no_grad()"
+            )
+        self._writable("item assignment")
+        self.data[raw(index)] = raw(value)
+
+    def _writable(self, action: str) -> None:
+        """Count a change in place, or refuse it."""
+        if self._node is not None:
+            raise GraphError(
+                f"{action}: {self.label()} {self.shape} is the result of {self._node.primitive.name}; its values may be "
+                "needed by the backward pass.\n  compute a new Tensor, or work on t.detach()"
+            )
+        if self._version is not None:
+            self._version[0] += 1
+
+    # NumPy's protocols
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if kwargs.get("out") is not None:
+            raise UnsupportedError(
+                f"numpy.{ufunc.__name__}: out= and in-place operators cannot write a Tensor's values into an array.\n"
+                f"  write a = a + t instead of a += t"
+            )
+        if kwargs and method == "__call__":
+            raise UnsupportedError(
+                f"numpy.{ufunc.__name__}: {', '.join(kwargs)}= cannot be used with Tensors.\n"
+                "  leave it out; for where= write np.where(mask, f(t), other)"
+            )
+        if method == "reduce" and ufunc in REDUCTIONS:
+            kwargs.setdefault("axis", 0)
+            return NUMPY[REDUCTIONS[ufunc]](*inputs, **kwargs)
+        if method != "__call__":
+            raise unsupported(f"{ufunc.__name__}.{method}")
+        return apply(ufunc, inputs, kwargs)
+
+    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        return apply(function, args, kwargs)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        self._refuse_to_drop_gradient("an array", "t.data")
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    def __float__(self) -> float:
+        self._refuse_to_drop_gradient("a float", "t.item(), and np.exp(t) rather than math.exp(t)")
+        return float(self.item())
+
+    def _refuse_to_drop_gradient(self, what: str, instead: str) -> None:
+        if self._requires_grad and mode.get().recording:
+            raise UnsupportedError(
+                f"turning {self.label()} {self.shape} into {what} would silently drop its gradient.\n"
+                f"  use {instead}; or do it under no_grad()"
+            )
+
+    # What ndarray has
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The size along each axis."""
+        return self.data.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype of ``data``."""
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.data.ndim  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.data.size  # type: ignore[no-any-return]
+
+    @property
+    def T(self) -> Any:
+        """The Tensor with its axes reversed."""
+        return NUMPY[np.transpose](self)
+
+    @property
+    def mT(self) -> Any:
+        """The Tensor with its last two axes exchanged."""
+        return NUMPY[np.matrix_transpose](self)
+
+    def item(self) -> Any:
+        """Return the value of a Tensor of one element as a Python number."""
+        return self.data.item()
+
+    def tolist(self) -> Any:
+        """Return the values as nested lists."""
+        return self.data.tolist()
+
+    def reshape(self, *shape: Any) -> Any:
+        """``numpy.reshape``; the shape as one tuple or as several numbers."""
+        return NUMPY[np.reshape](self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> Any:
+        """``numpy.transpose``; the axes as one tuple or as several numbers."""
+        return NUMPY[np.transpose](self, (axes[0] if len(axes) == 1 else axes) or None)
+
+    def astype(self, dtype: Any) -> Any:
+        """Return the values in another dtype; the gradient comes back in this one."""
+        return NUMPY[np.astype](self, dtype)
+
+    sum, mean, max, min = (_method(f) for f in (np.sum, np.mean, np.max, np.min))
+    dot, copy = _method(np.dot), _method(np.copy)
+    argmax, argmin, argsort, all, any, round = (
+        _method(f) for f in (np.argmax, np.argmin, np.argsort, np.all, np.any, np.round)
+    )
+
+    def __getitem__(self, index: Any) -> Any:
+        return NUMPY[_getitem](self, index)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
+    def __int__(self) -> int:
+        return int(self.data)
+
+    def __index__(self) -> int:
+        return self.data.__index__()  # type: ignore[no-any-return]
+
+    __neg__ = lambda self: NUMPY[np.negative](self)
+    __abs__ = lambda self: NUMPY[np.abs](self)
+    __pos__ = lambda self: self
+    __add__, __radd__, __iadd__ = _operator(np.add), _reflected(np.add), _in_place(np.add)
+    __sub__, __rsub__, __isub__ = _operator(np.subtract), _reflected(np.subtract), _in_place(np.subtract)
+    __mul__, __rmul__, __imul__ = _operator(np.multiply), _reflected(np.multiply), _in_place(np.multiply)
+    __truediv__, __rtruediv__, __itruediv__ = _operator(np.divide), _reflected(np.divide), _in_place(np.divide)
+    __pow__, __rpow__, __ipow__ = _operator(np.power), _reflected(np.power), _in_place(np.power)
+    __matmul__, __rmatmul__ = _operator(np.matmul), _reflected(np.matmul)
+    __lt__, __le__ = _comparison(np.less), _comparison(np.less_equal)
+    __gt__, __ge__ = _comparison(np.greater), _comparison(np.greater_equal)
+    __eq__, __ne__ = _comparison(np.equal), _comparison(np.not_equal)
+    __hash__ = object.__hash__
+
+    # For people
+
+    def label(self) -> str:
+        """What messages call this Tensor."""
+        return self.name or ("a Tensor" if self._node is None else f"the result of {self._node.primitive.name}")
+
+    def __repr__(self) -> str:
+        values = np.array2string(self.data, separator=", ", prefix="Tensor(")
+        notes = [f"dtype={self.dtype}"]
+        if self.name:
+            notes.append(f"name={self.name!r}")
+        if self._node is not None:
+            notes.append(f"made by {self._node.primitive.name}")
+        elif self._requires_grad:
+            notes.append("requires_grad=True")
+        return f"Tensor({values}, {', '.join(notes)})"
+
+    def __reduce__(self) -> Any:
+        if self._node is not None:
+            raise GraphError(
+                f"{self.label()} {self.shape} is part of a graph and cannot be copied or pickled with it.\n"
+                "  copy t.detach(), or save t.data"
+            )
+        return Tensor, (self.data, self._requires_grad, self.name)
+
+
+def _getitem(x: Any, index: Any) -> Any:
+    """Key of indexing in the table of NumPy functions, which has no name for it."""
+    raise NotImplementedError
+
+
+REDUCTIONS: dict[Any, Any] = {np.add: np.sum, np.maximum: np.max, np.minimum: np.min}
+
+
+def apply(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Carry out a NumPy function on Tensors."""
+    if function in PLAIN:
+        return function(*raw(args), **raw(kwargs))
+    implementation = NUMPY.get(function)
+    if implementation is None:
+        raise unsupported(function.__name__)
+    try:
+        return implementation(*args, **kwargs)
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
+            raise
+        raise UnsupportedError(
+            f"numpy.{function.__name__}: on Tensors, {error}.\n  leave it out; on plain arrays (t.data) it works as usual"
+        ) from error
+
+
+def unsupported(name: str) -> UnsupportedError:
+    """Say which NumPy function does not work on Tensors, and what to do."""
+    instead = INSTEAD.get(name, "compose it of supported functions (docs/functions.md), or define it as a Primitive")
+    return UnsupportedError(
+        f"numpy.{name} does not work on Tensors.\n  {instead}; for the values alone, without gradient, pass t.data"
+    )
+
+
+def raw(value: Any) -> Any:
+    """Replace Tensors by their arrays, also inside tuples, lists and dicts."""
+    if isinstance(value, Tensor):
+        return value.data
+    if type(value) in (tuple, list):
+        return type(value)(raw(item) for item in value)
+    if type(value) is dict:
+        return {key: raw(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,364 @@
+"""Functions to call by name: activations, losses, and layers without state.
+
+They work on Tensors and on plain arrays alike. The names are those of the documents and of the field.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_kr.engine.tensor import Tensor, raw
+from tinygrad_kr.errors import DtypeError, LabelError, ShapeError
+from tinygrad_kr.primitives import activations, elementwise, linalg, losses
+
+__all__ = [
+    "cross_entropy_error",
+    "identity",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "mean_squared_error",
+    "relu",
+    "sigmoid",
+    "softmax",
+    "softmax_cross_entropy",
+    "step",
+    "sum_squares_error",
+    "tanh",
+]
+
+
+def sigmoid(x: Any) -> Any:
+    """Squash to (0, 1): 1 / (1 + exp(-x)).
+
+    Exact for any finite x: no overflow, no warning.
+
+    Parameters
+    ----------
+    x : Tensor or array_like, any shape
+
+    Returns
+    -------
+    Tensor or numpy.ndarray of the same shape
+
+    Notes
+    -----
+    Documents 002 and 004. The derivative is y (1 - y).
+
+    Examples
+    --------
+    >>> float(sigmoid(0.0))
+    0.5
+    """
+    return activations.sigmoid(x)
+
+
+def tanh(x: Any) -> Any:
+    """Squash to (-1, 1), as ``numpy.tanh`` does (document 004). The derivative is 1 - y**2.
+
+    Examples
+    --------
+    >>> float(tanh(0.0))
+    0.0
+    """
+    return elementwise.tanh(x)
+
+
+def relu(x: Any) -> Any:
+    """Pass what is positive, max(x, 0) (document 004). The derivative at 0 is 0.
+
+    Examples
+    --------
+    >>> relu(np.array([-1.0, 0.0, 2.0]))
+    array([0., 0., 2.])
+    """
+    return activations.relu(x)
+
+
+def leaky_relu(x: Any, slope: float = 0.01) -> Any:
+    """Pass what is positive, and a little of what is not: x if x > 0, else slope * x (document 004).
+
+    Parameters
+    ----------
+    x : Tensor or array_like, any shape
+    slope : float
+        The derivative for x <= 0, at 0 too.
+
+    Examples
+    --------
+    >>> leaky_relu(np.array([-1.0, 2.0]), slope=0.5)
+    array([-0.5,  2. ])
+    """
+    return activations.leaky_relu(x, slope=slope)
+
+
+def identity(x: Any) -> Any:
+    """Return x as it is: the output activation of regression (document 004).
+
+    Examples
+    --------
+    >>> identity(np.array([1.0]))
+    array([1.])
+    """
+    return elementwise.identity(x)
+
+
+def step(x: Any) -> Any:
+    """Fire or not: 1 if x > 0, else 0 (document 004, the perceptron).
+
+    Its gradient is 0 everywhere, so a network cannot learn through it; under ``debug()`` the attempt warns.
+
+    Examples
+    --------
+    >>> step(np.array([-1.0, 0.0, 2.0]))
+    array([0., 0., 1.])
+    """
+    return activations.step(x)
+
+
+def softmax(x: Any, axis: int = -1) -> Any:
+    """Turn scores into probabilities: exp(x) / sum(exp(x)) along an axis.
+
+    Parameters
+    ----------
+    x : Tensor or array_like
+        Scores of any finite size: the maximum is subtracted first.
+    axis : int
+        The axis of the classes; a batch of shape (N, C) is normalised row by row.
+
+    Notes
+    -----
+    Documents 002 and 004. The vector-Jacobian product is y * (g - sum(g * y)).
+
+    Examples
+    --------
+    >>> softmax(np.array([0.3, 2.9, 4.0])).round(3)
+    array([0.018, 0.245, 0.737])
+    """
+    return activations.softmax(x, axis=axis)
+
+
+def log_softmax(x: Any, axis: int = -1) -> Any:
+    """Return the logarithm of softmax, exact also where a probability is too small to write down.
+
+    Examples
+    --------
+    >>> log_softmax(np.array([0.0, 1000.0]))
+    array([-1000.,     0.])
+    """
+    return activations.log_softmax(x, axis=axis)
+
+
+def linear(x: Any, w: Any, b: Any) -> Any:
+    """Compute x @ w + b in one operation: the layer that the book calls Affine.
+
+    Parameters
+    ----------
+    x : Tensor or array of shape (..., in)
+    w : Tensor or array of shape (in, out)
+    b : Tensor or array of shape (out,)
+
+    Returns
+    -------
+    Tensor or numpy.ndarray of shape (..., out)
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> linear(np.ones((2, 3)), np.ones((3, 1)), np.array([0.5]))
+    array([[3.5],
+           [3.5]])
+    """
+    return linalg.linear(x, w, b) if np.ndim(x) > 1 else np.matmul(x, w) + b
+
+
+def sum_squares_error(y: Any, t: Any) -> Any:
+    """Half the sum of squared differences: 1/2 sum((y - t)**2), over everything.
+
+    Parameters
+    ----------
+    y : Tensor or array_like
+        Predictions.
+    t : Tensor or array_like of the same shape
+        Targets; for class labels use ``datasets.one_hot``.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ.
+
+    Notes
+    -----
+    Documents 000, 001 and 002. Documents 003 and 004 call it MSE; it is not a mean.
+
+    Examples
+    --------
+    >>> y = np.array([0.1, 0.05, 0.6, 0.0, 0.05, 0.1, 0.0, 0.1, 0.0, 0.0])
+    >>> t = np.array([0, 0, 1, 0, 0, 0, 0, 0, 0, 0])
+    >>> float(sum_squares_error(y, t))
+    0.09750000000000003
+    """
+    _require_same_shape("sum_squares_error", y, t)
+    return 0.5 * np.sum((_floats(y) - t) ** 2)
+
+
+def mean_squared_error(y: Any, t: Any) -> Any:
+    """Mean of squared differences, over everything: mean((y - t)**2).
+
+    Parameters
+    ----------
+    y : Tensor or array_like
+        Predictions.
+    t : Tensor or array_like of the same shape
+        Targets.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> float(mean_squared_error(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
+    2.0
+    """
+    _require_same_shape("mean_squared_error", y, t)
+    return np.mean((_floats(y) - t) ** 2)
+
+
+def cross_entropy_error(y: Any, t: Any, delta: float = 1e-7) -> Any:
+    """Cross-entropy of probabilities, the documents' formula: -sum(t log(y + delta)) / N.
+
+    Parameters
+    ----------
+    y : Tensor or array_like of shape (C,) or (N, C)
+        Probabilities, of one sample or of a batch.
+    t : Tensor or array_like
+        Integer class labels of shape () or (N,), or one-hot rows of y's shape.
+    delta : float
+        Keeps the logarithm finite at 0. It biases the loss: at y = 1e-30 it gives 16.1 where the true value is 69.1.
+        To train, use ``softmax_cross_entropy``, which needs none.
+
+    Raises
+    ------
+    LabelError
+        If a label is out of range.
+    ShapeError, DtypeError
+        If t is neither labels nor one-hot rows for y.
+
+    Notes
+    -----
+    Documents 000 to 004, their batch forms with N = y.shape[0].
+
+    Examples
+    --------
+    >>> y = np.array([0.1, 0.05, 0.6, 0.0, 0.05, 0.1, 0.0, 0.1, 0.0, 0.0])
+    >>> float(cross_entropy_error(y, np.array([0, 0, 1, 0, 0, 0, 0, 0, 0, 0])))
+    0.510825457099338
+    >>> float(cross_entropy_error(y, 2))
+    0.510825457099338
+    """
+    y, t, are_labels = _rows_and_targets("cross_entropy_error", y, t)
+    if are_labels:
+        return -np.sum(np.log(y[np.arange(len(t)), t] + delta)) / len(t)
+    return -np.sum(t * np.log(y + delta)) / len(y)
+
+
+def softmax_cross_entropy(scores: Any, t: Any) -> Any:
+    """Mean cross-entropy between softmax(scores) and the targets, in one operation and exact for any scores.
+
+    Parameters
+    ----------
+    scores : Tensor or array_like of shape (C,) or (..., C)
+        What goes into softmax, also called logits.
+    t : Tensor or array_like
+        Integer class labels of shape (...), or one-hot or soft rows of the shape of ``scores``.
+
+    Returns
+    -------
+    Tensor or numpy scalar
+        -mean over the samples of sum(t log softmax(scores)).
+
+    Raises
+    ------
+    LabelError
+        If a label is out of range.
+    ShapeError, DtypeError
+        If t is neither labels nor rows for the scores.
+
+    Notes
+    -----
+    The gradient with respect to the scores is (softmax(scores) - t) / N.
+
+    Examples
+    --------
+    >>> float(softmax_cross_entropy(np.array([[0.0, 1000.0]]), np.array([0])))
+    1000.0
+    """
+    scores, t, are_labels = _rows_and_targets("softmax_cross_entropy", scores, t)
+    if are_labels:
+        return losses.label_cross_entropy(scores, t)
+    return -np.sum(t * activations.log_softmax(scores)) / len(scores)
+
+
+def _floats(value: Any) -> Any:
+    return value if isinstance(value, Tensor) else np.asarray(value)
+
+
+def _require_same_shape(name: str, y: Any, t: Any) -> None:
+    if np.shape(y) != np.shape(t):
+        raise ShapeError(
+            f"{name}: predictions and targets must have the same shape, got y {np.shape(y)} and t {np.shape(t)}\n"
+            "  class labels become rows with datasets.one_hot(labels, num_classes)"
+        )
+
+
+def _rows_and_targets(name: str, y: Any, t: Any) -> tuple[Any, Any, bool]:
+    """Bring y to shape (N, C) and t to labels (N,) or rows (N, C), told apart by t's shape and dtype."""
+    y, t = _floats(y), _floats(t)
+    if y.ndim == 0:
+        raise ShapeError(f"{name}: expected the classes along the last axis, got a single number")
+    classes = y.shape[-1]
+    rows = y if y.ndim == 2 else y.reshape(-1, classes)
+    if t.shape == y.shape:
+        if t.dtype.kind in "iub":
+            _require_one_hot(name, raw(t).reshape(-1, classes))
+        return rows, t if t.ndim == 2 else t.reshape(-1, classes), False
+    if t.shape != y.shape[:-1] and not (t.size == 1 == len(rows)):
+        raise ShapeError(
+            f"{name}: targets {t.shape} do not fit {y.shape}\n"
+            f"  expected integer labels of shape {y.shape[:-1]}, or rows of shape {y.shape}"
+        )
+    if t.dtype.kind not in "iu":
+        raise DtypeError(
+            f"{name}: labels must be integers, got {t.dtype} of shape {t.shape}\n"
+            f"  use t.astype(int) for labels, or pass one-hot rows of shape {y.shape}"
+        )
+    labels = raw(t).reshape(-1)
+    _require_in_range(name, labels, classes)
+    return rows, labels, True
+
+
+def _require_in_range(name: str, labels: Any, classes: int) -> None:
+    if labels.size and (labels.min() < 0 or labels.max() >= classes):
+        position = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
+        raise LabelError(
+            f"{name}: label {labels[position]} at position {position} is out of range\n"
+            f"  with {classes} classes, labels go from 0 to {classes - 1}"
+        )
+
+
+def _require_one_hot(name: str, rows: Any) -> None:
+    """Integers of the shape of the scores are taken for one-hot rows only if they are."""
+    bad = np.flatnonzero((np.sum(rows == 1, axis=1) != 1) | (np.sum(rows != 0, axis=1) != 1))
+    if bad.size:
+        raise LabelError(
+            f"{name}: integer targets of the shape of the scores must be one-hot rows, but row {bad[0]} is "
+            f"{rows[bad[0]]}\n  pass labels of shape {rows.shape[:-1]}, or soft targets as floats"
+        )

@@ -1,0 +1,258 @@
+"""The documents' models, written imperatively: plain classes with Tensors as parameters."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_kr import functional as F
+from tinygrad_kr.engine.graph import no_grad
+from tinygrad_kr.engine.tensor import Tensor, raw
+from tinygrad_kr.errors import ShapeError
+from tinygrad_kr.numerical import numerical_gradient
+
+__all__ = ["ACTIVATIONS", "LOSSES", "Perceptron", "SimpleNet", "TwoLayerNet"]
+
+ACTIVATIONS: dict[str, Callable[..., Any]] = {
+    f.__name__: f for f in (F.sigmoid, F.tanh, F.relu, F.leaky_relu, F.identity, F.step)
+}
+LOSSES: dict[str, Callable[..., Any]] = {
+    f.__name__: f
+    for f in (F.softmax_cross_entropy, F.cross_entropy_error, F.sum_squares_error, F.mean_squared_error)
+}
+
+
+def _choice(kind: str, name: str, choices: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
+    if name not in choices:
+        raise ValueError(f"unknown {kind} {name!r}; choose one of {', '.join(choices)}")
+    return choices[name]
+
+
+class SimpleNet:
+    """The smallest network: scores = x W (document 002, 4.4.2).
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator, optional
+        Draws the weights from the standard normal distribution.
+
+    Attributes
+    ----------
+    W : Tensor of shape (2, 3)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinygrad_kr.models import SimpleNet
+    >>> net = SimpleNet(np.random.default_rng(0))
+    >>> loss = net.loss(np.array([0.6, 0.9]), np.array([0, 0, 1]))
+    >>> loss.backward()
+    >>> net.W.grad.shape
+    (2, 3)
+    """
+
+    def __init__(self, rng: np.random.Generator | None = None) -> None:
+        rng = np.random.default_rng() if rng is None else rng
+        self.W = Tensor(rng.standard_normal((2, 3)), requires_grad=True, name="W")
+
+    def predict(self, x: Any) -> Any:
+        """Return the scores, of shape (3,) for x of shape (2,), or (N, 3) for (N, 2)."""
+        return np.dot(x, self.W)
+
+    def loss(self, x: Any, t: Any) -> Any:
+        """Return the cross-entropy of the softmax of the scores."""
+        return F.cross_entropy_error(F.softmax(self.predict(x)), t)
+
+
+class TwoLayerNet:
+    """Two layers: scores = activation(x W1 + b1) W2 + b2 (document 002, 4.5.1).
+
+    Parameters
+    ----------
+    input_size, hidden_size, output_size : int
+        The number of features, of hidden units, and of classes.
+    weight_init_std : float, optional
+        Standard deviation of the initial weights; the documents use 0.01. Default: what suits the activation, He's
+        sqrt(2 / fan_in) for ReLU and Leaky ReLU, Xavier's sqrt(1 / fan_in) for the others.
+    activation : str
+        Of the hidden layer: a name in ``models.ACTIVATIONS``.
+    loss : str
+        A name in ``models.LOSSES``. ``softmax_cross_entropy`` takes the scores, the others the probabilities.
+    dtype : numpy dtype
+        float64, or float32 for speed.
+    rng : numpy.random.Generator, optional
+        Draws the initial weights.
+
+    Attributes
+    ----------
+    params : dict of str to Tensor
+        W1 (input_size, hidden_size), b1 (hidden_size,), W2 (hidden_size, output_size), b2 (output_size,).
+
+    Raises
+    ------
+    ValueError
+        If a size is not positive, or an activation or a loss is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinygrad_kr.models import TwoLayerNet
+    >>> net = TwoLayerNet(4, 5, 3, rng=np.random.default_rng(0))
+    >>> grads = net.gradient(np.ones((2, 4)), np.array([0, 2]))
+    >>> {name: g.shape for name, g in grads.items()}
+    {'W1': (4, 5), 'b1': (5,), 'W2': (5, 3), 'b2': (3,)}
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        weight_init_std: float | None = None,
+        activation: str = "relu",
+        loss: str = "softmax_cross_entropy",
+        dtype: Any = np.float64,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        if min(input_size, hidden_size, output_size) < 1:
+            raise ValueError(
+                "sizes must be at least 1, "
+                f"got input_size={input_size}, hidden_size={hidden_size}, output_size={output_size}"
+            )
+        self.activation = _choice("activation", activation, ACTIVATIONS)
+        self.loss_function = _choice("loss", loss, LOSSES)
+        rng = np.random.default_rng() if rng is None else rng
+        gain = 2.0 if activation in ("relu", "leaky_relu") else 1.0
+
+        def weights(fan_in: int, fan_out: int) -> Any:
+            std = np.sqrt(gain / fan_in) if weight_init_std is None else weight_init_std
+            return std * rng.standard_normal((fan_in, fan_out))
+
+        initial = {
+            "W1": weights(input_size, hidden_size),
+            "b1": np.zeros(hidden_size),
+            "W2": weights(hidden_size, output_size),
+            "b2": np.zeros(output_size),
+        }
+        self.params = {
+            name: Tensor(values.astype(dtype), requires_grad=True, name=name) for name, values in initial.items()
+        }
+
+    def hidden(self, x: Any) -> Any:
+        """Return what goes into the hidden activation, x W1 + b1, of shape (..., hidden_size)."""
+        return F.linear(x, self.params["W1"], self.params["b1"])
+
+    def scores(self, x: Any) -> Any:
+        """Return what goes into softmax, of shape (..., output_size)."""
+        return F.linear(self.activation(self.hidden(x)), self.params["W2"], self.params["b2"])
+
+    def predict(self, x: Any) -> Any:
+        """Return the probabilities of the classes, of shape (..., output_size)."""
+        return F.softmax(self.scores(x))
+
+    def loss(self, x: Any, t: Any) -> Any:
+        """Return the loss, a Tensor of one number.
+
+        Parameters
+        ----------
+        x : array of shape (N, input_size)
+        t : array
+            Labels of shape (N,) or one-hot rows of shape (N, output_size).
+        """
+        if self.loss_function is F.softmax_cross_entropy:
+            return F.softmax_cross_entropy(self.scores(x), t)
+        return self.loss_function(self.predict(x), t)
+
+    def accuracy(self, x: Any, t: Any) -> float:
+        """Return the share of samples whose most probable class is the right one."""
+        with no_grad():
+            predicted = np.argmax(self.scores(x), axis=-1)
+        t = raw(t)
+        return float(np.mean(predicted == (np.argmax(t, axis=-1) if t.ndim > predicted.ndim else t)))
+
+    def gradient(self, x: Any, t: Any) -> dict[str, Any]:
+        """Return the gradient of the loss with respect to each parameter, by one backward pass."""
+        for p in self.params.values():
+            p.grad = None
+        self.loss(x, t).backward()
+        return {name: p.grad for name, p in self.params.items()}
+
+    def numerical_gradient(self, x: Any, t: Any) -> dict[str, Any]:
+        """Return the same gradient by central differences: two forward passes for each number in each parameter."""
+        with no_grad():
+            return {name: numerical_gradient(lambda _: self.loss(x, t), p.data) for name, p in self.params.items()}
+
+    def astype(self, dtype: Any) -> TwoLayerNet:
+        """Return a copy of the network with its parameters in another dtype."""
+        net = copy.copy(self)
+        net.params = {
+            name: Tensor(p.data.astype(dtype), requires_grad=True, name=name) for name, p in self.params.items()
+        }
+        return net
+
+
+class Perceptron:
+    """A single neuron that learns from its mistakes (document 004).
+
+    Parameters
+    ----------
+    input_size : int
+        The number of inputs.
+    learning_rate : float
+        How far one mistake moves the weights.
+    epochs : int
+        How often ``fit`` goes through the data.
+    activation : callable
+        From the weighted sum to the output: ``functional.step`` as in the documents; ``functional.identity`` for none;
+        ``lambda a: 2 * a + 1`` for a linear one. With the last two it does not learn to classify: that is the
+        documents' point.
+
+    Attributes
+    ----------
+    weights : numpy.ndarray of shape (input_size + 1,)
+        The bias, then the weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinygrad_kr.models import Perceptron
+    >>> x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    >>> gate = Perceptron(2).fit(x, np.array([0, 0, 0, 1]))
+    >>> gate.weights.round(3)
+    array([-0.4,  0.4,  0.2])
+    >>> gate.predict(x)
+    array([0., 0., 0., 1.])
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        learning_rate: float = 0.2,
+        epochs: int = 10,
+        activation: Callable[[Any], Any] = F.step,
+    ) -> None:
+        self.weights = np.zeros(input_size + 1)
+        self.learning_rate = learning_rate
+        self.epochs = epochs
+        self.activation = activation
+
+    def predict(self, inputs: Any) -> Any:
+        """Return the output for one input of shape (input_size,), or for several, (N, input_size)."""
+        return self.activation(np.dot(inputs, self.weights[1:]) + self.weights[0])
+
+    def fit(self, x: Any, y: Any) -> Perceptron:
+        """Learn from samples x of shape (N, input_size) with targets y of shape (N,), one after the other."""
+        if np.shape(x) != (len(y), len(self.weights) - 1):
+            raise ShapeError(
+                f"Perceptron.fit: expected x of shape ({len(y)}, {len(self.weights) - 1}) for {len(y)} targets, "
+                f"got {np.shape(x)}"
+            )
+        for _ in range(self.epochs):
+            for inputs, target in zip(x, y, strict=True):
+                error = target - self.predict(inputs)
+                self.weights[1:] += self.learning_rate * error * inputs
+                self.weights[0] += self.learning_rate * error
+        return self

@@ -1,0 +1,5 @@
+"""The catalogue of what can be differentiated, grouped as NumPy groups it."""
+
+from tinygrad_kr.primitives import activations, elementwise, linalg, losses, plain, reductions, shaping
+
+__all__ = ["activations", "elementwise", "linalg", "losses", "plain", "reductions", "shaping"]

@@ -1,0 +1,59 @@
+"""Activation functions (documents 002 and 004). At their kinks: relu'(0) = 0, leaky_relu'(0) = slope."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from tinygrad_kr.engine.graph import mode
+from tinygrad_kr.engine.primitive import Primitive
+
+
+def _sigmoid(x: Any) -> Any:
+    """Divide so that the exponential cannot overflow, whatever the sign of x."""
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+def _step_rule(g: Any) -> Any:
+    if mode.get().debugging:
+        warnings.warn(
+            "the gradient of step is 0 everywhere, so nothing before it can learn; use sigmoid or relu instead",
+            stacklevel=2,
+        )
+    return np.zeros_like(g)
+
+
+sigmoid = Primitive("sigmoid", _sigmoid, x=lambda g, y: g * y * (1 - y))
+relu = Primitive("relu", lambda x: np.maximum(x, 0), x=lambda g, y: g * (y > 0))
+leaky_relu = Primitive(
+    "leaky_relu",
+    lambda x, *, slope=0.01: np.where(x > 0, x, slope * x),
+    x=lambda g, x, slope: np.where(x > 0, g, slope * g),
+)
+step = Primitive("step", lambda x: np.where(x > 0, np.ones_like(x), 0), x=_step_rule)
+
+
+def _softmax(x: Any, *, axis: int = -1) -> Any:
+    """Shift by the maximum first, so that no exponential overflows."""
+    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+def _log_softmax(x: Any, *, axis: int = -1) -> Any:
+    shifted = x - np.max(x, axis=axis, keepdims=True)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+
+
+softmax = Primitive(
+    "softmax",
+    _softmax,
+    x=lambda g, y, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)),
+)
+log_softmax = Primitive(
+    "log_softmax",
+    _log_softmax,
+    x=lambda g, y, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True),
+)
