@@ -1,0 +1,172 @@
+"""From labels and arrays to minibatches."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from tinygrad_kr.errors import DtypeError, LabelError, ShapeError
+
+
+def one_hot(labels: ArrayLike, num_classes: int, dtype: DTypeLike = np.float32) -> NDArray[Any]:
+    """Turn class indices into one-hot rows.
+
+    Parameters
+    ----------
+    labels : array_like of int, shape (...)
+        Class indices from 0 to ``num_classes - 1``.
+    num_classes : int
+        How many classes there are.
+    dtype : dtype, default float32
+        The dtype of the result.
+
+    Returns
+    -------
+    ndarray of `dtype`, shape (..., num_classes)
+        1 where the last index is the label, 0 elsewhere.
+
+    Raises
+    ------
+    DtypeError
+        If the labels are not integers.
+    LabelError
+        If a label is out of range.
+
+    Examples
+    --------
+    >>> one_hot([2, 0], 3)
+    array([[0., 0., 1.],
+           [1., 0., 0.]], dtype=float32)
+    """
+    index = np.asarray(labels)
+    if not np.issubdtype(index.dtype, np.integer):
+        raise DtypeError(
+            f"one_hot: expected integer labels, found {index.dtype}; use labels.astype(np.int64)"
+        )
+    outside = np.argwhere((index < 0) | (index >= num_classes))
+    if len(outside):
+        position = tuple(outside[0].tolist())
+        raise LabelError(
+            f"one_hot: expected labels from 0 to {num_classes - 1} for {num_classes} classes, "
+            f"found {index[position]} at position {position[0] if len(position) == 1 else position}"
+        )
+    rows: NDArray[Any] = (index[..., np.newaxis] == np.arange(num_classes)).astype(dtype)
+    return rows
+
+
+def sample_batch(
+    x: NDArray[Any], t: NDArray[Any], batch_size: int, rng: np.random.Generator
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Draw one random minibatch, with replacement.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, ...)
+        Inputs.
+    t : ndarray, shape (N, ...)
+        Their labels.
+    batch_size : int
+        How many to draw; an example may come more than once.
+    rng : numpy.random.Generator
+        Where the draw ``rng.choice(N, batch_size)`` comes from.
+
+    Returns
+    -------
+    x_batch, t_batch : ndarray, shape (batch_size, ...)
+        Copies, of the dtypes of `x` and `t`.
+
+    Raises
+    ------
+    ShapeError
+        If `x` and `t` differ in length.
+    ValueError
+        If `batch_size` is less than 1, or there is nothing to draw from.
+    TypeError
+        If `rng` is not a Generator.
+
+    Examples
+    --------
+    >>> x = np.arange(10.0)
+    >>> x_batch, t_batch = sample_batch(x, 2 * x, 3, np.random.default_rng(0))
+    >>> x_batch, t_batch
+    (array([8., 6., 5.]), array([16., 12., 10.]))
+    """
+    batch_size = _check_batch(x, t, batch_size)
+    if len(x) == 0:
+        raise ValueError("expected at least one example to draw from, found x and t empty")
+    index = _check_rng(rng).choice(len(x), batch_size)
+    return x[index], t[index]
+
+
+def batches(
+    x: NDArray[Any],
+    t: NDArray[Any],
+    batch_size: int,
+    rng: np.random.Generator | None = None,
+    drop_last: bool = False,
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Walk through one epoch of minibatches without overlap.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, ...)
+        Inputs.
+    t : ndarray, shape (N, ...)
+        Their labels.
+    batch_size : int
+        How many examples a batch has.
+    rng : numpy.random.Generator, optional
+        What shuffles the examples, at the time of the call; without it they come in order.
+    drop_last : bool, default False
+        Leave out the last batch if it is smaller than the others.
+
+    Returns
+    -------
+    iterator of (x_batch, t_batch)
+        Copies of shape (batch_size, ...), of the dtypes of `x` and `t`; the last may be shorter.
+
+    Raises
+    ------
+    ShapeError
+        If `x` and `t` differ in length.
+    ValueError
+        If `batch_size` is less than 1.
+    TypeError
+        If `rng` is neither a Generator nor None.
+
+    Examples
+    --------
+    >>> x = np.arange(5)
+    >>> [x_batch.tolist() for x_batch, t_batch in batches(x, x, 2)]
+    [[0, 1], [2, 3], [4]]
+    >>> rng = np.random.default_rng(0)
+    >>> [x_batch.tolist() for x_batch, t_batch in batches(x, x, 2, rng, drop_last=True)]
+    [[2, 4], [3, 0]]
+    """
+    batch_size = _check_batch(x, t, batch_size)
+    count = len(x)
+    order = np.arange(count) if rng is None else _check_rng(rng).permutation(count)
+    stop = count - count % batch_size if drop_last else count
+    chunks = (order[start : start + batch_size] for start in range(0, stop, batch_size))
+    return ((x[index], t[index]) for index in chunks)
+
+
+def _check_batch(x: NDArray[Any], t: NDArray[Any], batch_size: int) -> int:
+    if len(x) != len(t):
+        raise ShapeError(f"expected as many labels as inputs, found len(x)={len(x)} and len(t)={len(t)}")
+    if operator.index(batch_size) < 1:
+        raise ValueError(f"expected a batch_size of at least 1, found {batch_size}")
+    return operator.index(batch_size)
+
+
+def _check_rng(rng: np.random.Generator) -> np.random.Generator:
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(
+            f"expected rng to be a numpy.random.Generator, found {type(rng).__name__}; "
+            "use np.random.default_rng(seed)"
+        )
+    return rng
