@@ -175,7 +175,7 @@ def linear(x: Any, w: Any, b: Any) -> Any:
     array([[3.5],
            [3.5]])
     """
-    return linalg.linear(x, w, b) if np.ndim(x) > 1 else np.matmul(x, w) + b
+    return linalg.linear(x, w, b)
 
 
 def sum_squares_error(y: Any, t: Any) -> Any:
@@ -266,7 +266,7 @@ def cross_entropy_error(y: Any, t: Any, delta: float = 1e-7) -> Any:
     """
     y, t, are_labels = _rows_and_targets("cross_entropy_error", y, t)
     if are_labels:
-        return -np.sum(np.log(y[np.arange(len(t)), t] + delta)) / len(t)
+        return -np.sum(np.log(losses.picked(y, t) + delta)) / len(t)
     return -np.sum(t * np.log(y + delta)) / len(y)
 
 
@@ -321,15 +321,16 @@ def _require_same_shape(name: str, y: Any, t: Any) -> None:
 
 def _rows_and_targets(name: str, y: Any, t: Any) -> tuple[Any, Any, bool]:
     """Bring y to shape (N, C) and t to labels (N,) or rows (N, C), told apart by t's shape and dtype."""
-    y, t = _floats(y), _floats(t)
+    y, t = _floats(y), raw(t) if isinstance(t, Tensor) and not t.requires_grad else _floats(t)
+    if y.ndim == 2 and t.ndim == 1 and len(y) == len(t) and t.dtype.kind in "iu":
+        return y, t, True
     if y.ndim == 0:
         raise ShapeError(f"{name}: expected the classes along the last axis, got a single number")
-    classes = y.shape[-1]
-    rows = y if y.ndim == 2 else y.reshape(-1, classes)
+    rows = y.reshape(-1, y.shape[-1])
     if t.shape == y.shape:
         if t.dtype.kind in "iub":
-            _require_one_hot(name, raw(t).reshape(-1, classes))
-        return rows, t if t.ndim == 2 else t.reshape(-1, classes), False
+            _require_one_hot(name, t.reshape(rows.shape))
+        return rows, t.reshape(rows.shape), False
     if t.shape != y.shape[:-1] and not (t.size == 1 == len(rows)):
         raise ShapeError(
             f"{name}: targets {t.shape} do not fit {y.shape}\n"
@@ -340,18 +341,7 @@ def _rows_and_targets(name: str, y: Any, t: Any) -> tuple[Any, Any, bool]:
             f"{name}: labels must be integers, got {t.dtype} of shape {t.shape}\n"
             f"  use t.astype(int) for labels, or pass one-hot rows of shape {y.shape}"
         )
-    labels = raw(t).reshape(-1)
-    _require_in_range(name, labels, classes)
-    return rows, labels, True
-
-
-def _require_in_range(name: str, labels: Any, classes: int) -> None:
-    if labels.size and (labels.min() < 0 or labels.max() >= classes):
-        position = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
-        raise LabelError(
-            f"{name}: label {labels[position]} at position {position} is out of range\n"
-            f"  with {classes} classes, labels go from 0 to {classes - 1}"
-        )
+    return rows, t.reshape(-1), True
 
 
 def _require_one_hot(name: str, rows: Any) -> None:

@@ -1,12 +1,14 @@
 """The computation graph: what a Node records, and the walk backward through the Nodes.
 
-A Node's *links* are the operands that a gradient can flow to: the Node that made the operand, the leaf Tensor
-itself, or None for a constant. Links have ``shape`` and ``dtype``; Tensors of intermediate results are not kept.
+A Tensor points to the Node of the operation that made it, to a Leaf if it is a parameter, or to nothing if it is a
+constant. Nodes point to the Nodes and Leaves of their operands, never to Tensors: there are no cycles, and
+intermediate results live only as long as a rule needs them.
 """
 
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,9 +21,8 @@ from tinygrad_kr.errors import FreedGraphError, MutationError, ShapeError
 if TYPE_CHECKING:
     from tinygrad_kr.engine.primitive import Primitive
 
-__all__ = ["Node", "mode", "no_grad", "walk"]
+__all__ = ["Leaf", "Node", "mode", "no_grad", "walk"]
 
-Link = Any  # Node | leaf Tensor | None
 Array = Any  # np.ndarray, or a Tensor while the walk itself is recorded
 numbers = itertools.count(1)
 
@@ -33,7 +34,8 @@ class Mode(NamedTuple):
     debugging: bool = False
 
 
-mode: ContextVar[Mode] = ContextVar("tinygrad_kr_mode", default=Mode())
+RECORDING = Mode()
+mode: ContextVar[Mode] = ContextVar("tinygrad_kr_mode", default=RECORDING)
 
 
 @contextmanager
@@ -63,6 +65,22 @@ def no_grad() -> Any:
     return switched(recording=False)
 
 
+class Leaf:
+    """The place in the graph of a parameter, where its gradient arrives."""
+
+    __slots__ = ("dtype", "grad", "number", "shape")
+    links = ()
+
+    def __init__(self, data: Any) -> None:
+        self.number = next(numbers)
+        self.shape: tuple[int, ...] = data.shape
+        self.dtype = data.dtype
+        self.grad: Any = None
+
+
+Link = Any  # Node | Leaf | None
+
+
 class Node:
     """One recorded operation: what was done, to which operands, and what its rules need to go back."""
 
@@ -72,7 +90,7 @@ class Node:
         self,
         primitive: Primitive,
         links: Sequence[Link],
-        saved: Sequence[Any],
+        saved: list[Any],
         params: dict[str, Any],
         output: Any,
         guards: Sequence[tuple[list[int], int, int]],
@@ -80,7 +98,7 @@ class Node:
         self.number = next(numbers)
         self.primitive = primitive
         self.links = links
-        self.saved: Sequence[Any] | None = saved  # the operands, then the output; None where no rule asks for it
+        self.saved: Any = saved  # the operands, the output, the residue; None where no rule asks for it
         self.params = params
         self.shape: tuple[int, ...] = output.shape
         self.dtype = output.dtype
@@ -123,15 +141,15 @@ def walk(
 
     Parameters
     ----------
-    root : Node or leaf Tensor
+    root : Node or Leaf
         Where to start.
     cotangent : array of root's shape
         The vector.
-    wanted : sequence of links, optional
-        Where to stop; only what lies between them and the root is walked. Default: all leaf Tensors.
+    wanted : sequence of Nodes and Leaves, optional
+        Where to stop; only what lies between them and the root is walked. Default: all Leaves.
     retain_graph : bool
         Keep what the Nodes saved, for another walk.
-    wrap : function of an array and its link, optional
+    wrap : function of an array and its Node or Leaf, optional
         Makes a Tensor of a saved array, so that the rules record themselves and can be differentiated again.
         Default: rules run on plain arrays.
     since : int
@@ -140,53 +158,52 @@ def walk(
     Returns
     -------
     dict
-        For each link reached, its gradient and whether nobody else holds that array.
+        For each Node or Leaf where the walk ended, its gradient and whether nobody else holds that array.
     """
     order = reachable(root, since)
     useful = None if wanted is None else leading_to(wanted, order)
-    gradients: dict[Link, tuple[Array, bool]] = {root: (cotangent, False)}
     stops = frozenset(wanted or ())
+    gradients: dict[Link, tuple[Array, bool]] = {root: (cotangent, False)}
     for node in order:
-        if node in stops:
+        if not node.links or node in stops or node not in gradients:
             continue
-        g = gradients.pop(node, (None,))[0]
-        if g is None:
-            continue
-        node.check()
-        for position, link in enumerate(node.links):
-            if link is None or (useful is not None and link not in useful):
+        g = gradients.pop(node)[0]
+        if node.guards or node.origin is not None:
+            node.check()
+        for link, gradient in zip(node.links, node.primitive.pull_back(node, g, useful, wrap)):  # noqa: B905
+            if gradient is None:
                 continue
-            gradient = node.primitive.pull_back(node, position, g, wrap)
-            ours = gradient is not g and getattr(gradient, "base", g) is None
             if link in gradients:
-                gradient, ours = accumulated(*gradients[link], gradient), True
-            gradients[link] = gradient, ours
+                gradients[link] = accumulated(*gradients[link], gradient), True
+            else:  # whoever else may hold it: the next link, or the user
+                gradients[link] = gradient, wrap is None and gradient is not g and gradient.base is None
         if not retain_graph:
             node.free()
     return gradients
 
 
-def reachable(root: Link, since: int) -> list[Node]:
-    """All Nodes that ``root`` depends on, latest first: every Node comes before the Nodes it depends on."""
-    if type(root) is not Node:
-        return []
+def reachable(root: Link, since: int) -> list[Any]:
+    """All that ``root`` depends on, latest first: every Node comes before the Nodes it depends on."""
     found, seen = [root], {root}
     for node in found:  # grows as it is read
-        if node.saved is None:
-            node.check()
         for link in node.links:
-            if type(link) is Node and link not in seen and link.number > since:
+            if link is not None and link not in seen and link.number > since:
                 seen.add(link)
                 found.append(link)
-    found.sort(key=lambda node: node.number, reverse=True)
+        if not node.links and type(node) is Node:
+            node.check()
+    found.sort(key=by_number, reverse=True)
     return found
 
 
-def leading_to(wanted: Sequence[Link], order: Sequence[Node]) -> set[Link]:
+by_number = operator.attrgetter("number")
+
+
+def leading_to(wanted: Sequence[Link], order: Sequence[Link]) -> set[Link]:
     """The links through which a gradient reaches one that is wanted."""
     useful = set(wanted)
     for node in reversed(order):
-        if any(link in useful for link in node.links):
+        if not useful.isdisjoint(node.links):
             useful.add(node)
     return useful
 
@@ -206,15 +223,15 @@ def fit(gradient: Array, link: Link, primitive: Primitive, position: int) -> Arr
     """
     if isinstance(gradient, np.generic):
         gradient = np.asarray(gradient)
+    extra = gradient.ndim - len(link.shape)
+    if extra > 0:
+        gradient = np.add.reduce(gradient, axis=tuple(range(extra)))
     if gradient.shape != link.shape:
-        extra = gradient.ndim - len(link.shape)
-        repeated = [i for i, size in enumerate(link.shape, extra) if i >= 0 and size == 1 != gradient.shape[i]]
-        if extra < 0 or gradient.shape[extra:] != tuple(
-            gradient.shape[i] if i in repeated else size for i, size in enumerate(link.shape, extra)
-        ):
+        repeated = tuple(i for i, size in enumerate(link.shape) if size == 1)
+        if extra < 0 or any(a != b != 1 for a, b in zip(gradient.shape, link.shape, strict=True)):
             raise ShapeError(
                 f"{primitive.name}: its rule for {primitive.operands[position]} returned a gradient that does not fit\n"
                 f"  expected shape {link.shape}, or one that broadcasting makes of it; got {gradient.shape}"
             )
-        gradient = np.sum(gradient, axis=(*range(extra), *repeated), keepdims=True).reshape(link.shape)
+        gradient = np.add.reduce(gradient, axis=repeated, keepdims=True)
     return gradient if gradient.dtype == link.dtype else gradient.astype(link.dtype)

@@ -7,16 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from tinygrad_kr.engine.debug import record_origin, require_finite
-from tinygrad_kr.engine.graph import Link, Node, fit, mode
+from tinygrad_kr.engine.graph import RECORDING, Link, Node, fit, mode
 from tinygrad_kr.engine.tensor import NUMPY, Tensor
 from tinygrad_kr.errors import DtypeError, ShapeError
 
 __all__ = ["Primitive"]
 
 Rule = Callable[..., Any]
-SCALARS = (float, int, bool, complex)
+SCALARS = frozenset((float, int, bool))
 
 
 class Primitive:
@@ -31,6 +32,9 @@ class Primitive:
     expects : callable, optional
         Given the operands' shapes and the parameters, says in words what the forward function expects of them. It is
         asked only once the forward function has failed.
+    residue : callable, optional
+        For a forward function that returns its output and one intermediate result more, which rules may ask for as
+        ``r``: how to compute ``r`` again from operands (by name), for when the rules themselves are differentiated.
     **rules : callable or None
         One for each operand, by the operand's name and in the order of the operands: the vector-Jacobian product. A
         rule takes ``g``, the cotangent of the output, and names what else it needs: operands by name, ``y`` for the
@@ -49,7 +53,7 @@ class Primitive:
     array([ 3., 12.])
     """
 
-    __slots__ = ("_defaults", "_keeps", "expects", "forward", "name", "operands", "rules")
+    __slots__ = ("_defaults", "_plans", "expects", "forward", "name", "operands", "residue", "rules")
 
     def __init__(
         self,
@@ -58,15 +62,17 @@ class Primitive:
         /,
         *,
         expects: Callable[..., str] | None = None,
+        residue: Callable[..., Any] | None = None,
         **rules: Rule | None,
     ) -> None:
         self.name = name
         self.forward = forward
         self.expects = expects
+        self.residue = residue
         self.operands = tuple(rules)
         self.rules = [_parsed(self, rule) if rule else None for rule in rules.values()]
         self._defaults = _keyword_defaults(forward)
-        self._keeps: dict[int, tuple[bool, ...]] = {}
+        self._plans: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
         if isinstance(forward, np.ufunc):
             NUMPY[forward] = self
 
@@ -79,74 +85,99 @@ class Primitive:
         links: list[Link] = []
         wants = 0  # bit i is set if operand i wants a gradient
         any_tensor = False
-        for i, operand in enumerate(operands):
-            link = None
-            if isinstance(operand, Tensor):
+        bit = 1
+        for operand in operands:
+            kind = type(operand)
+            if kind is Tensor:
                 any_tensor = True
                 arrays.append(operand.data)
-                if operand._requires_grad:
-                    wants |= 1 << i
-                    link = operand._node or operand
+                link = operand._node
+                links.append(link)
+                if link is not None:
+                    wants |= bit
             else:
-                arrays.append(operand if hasattr(operand, "shape") or type(operand) in SCALARS else np.asarray(operand))
-            links.append(link)
+                arrays.append(operand if kind is ndarray or kind in SCALARS else as_array(operand))
+                links.append(None)
+            bit += bit
         try:
             output = self.forward(*arrays, **params)
         except (ValueError, IndexError) as error:
             raise self._explained(error, operands, arrays, params) from error
+        if self.residue is not None:
+            output, r = output
         if not any_tensor:
             return output
-        if isinstance(output, np.generic):
-            output = np.asarray(output)
-        view_of = None if output.base is None and output is not arrays[0] else shared_version(output, operands)
+        if type(output) is not ndarray:
+            output = as_array(output)
+        version = None if output.base is None and output is not arrays[0] else shared_version(output, operands)
         state = mode.get()
-        if state.debugging:
-            require_finite(self.name, arrays, output)
-        if not wants or not state.recording:
-            return Tensor.of(output, None, view_of or [0])
-        if output.dtype.kind != "f":
-            raise DtypeError(f"{self.name}: a gradient cannot flow through a result of dtype {output.dtype}")
-        keeps = self._keeps.get(wants) or self._plan(wants)
-        guards = [
-            (operand._version, operand._version[0], i)
-            for i, operand in enumerate(operands)
-            if keeps[i] and isinstance(operand, Tensor) and operand._version is not None
-        ]
+        if state is not RECORDING:
+            if state.debugging:
+                require_finite(self.name, arrays, output)
+            if not state.recording:
+                wants = 0
+        if not wants:
+            return Tensor.of(output, None, version or [0])
+        kept, dropped = self._plans.get(wants) or self._plan(wants)
+        guards: Any = ()
+        for i in kept:
+            version_now = getattr(operands[i], "_version", None)
+            if version_now is not None:
+                guards += ((version_now, version_now[0], i),)
         arrays.append(output)
-        saved = [array if keep else None for array, keep in zip(arrays, keeps, strict=True)]
-        node = Node(self, links, saved, params, output, guards)
+        if self.residue is not None:
+            arrays.append(r)
+        for i in dropped:
+            arrays[i] = None
+        node = Node(self, links, arrays, params, output, guards)
         if state.debugging:
             record_origin(node)
-        return Tensor.of(output, node, view_of)
+        return Tensor.of(output, node, version)
 
-    def pull_back(self, node: Node, position: int, g: Any, wrap: Callable[[Any, Link], Any] | None) -> Any:
-        """Apply the rule of one operand: the cotangent of the output becomes a gradient of the operand."""
-        rule, needs, keywords = self.rules[position]  # type: ignore[misc]
-        saved, link = node.saved, node.links[position]
-        assert saved is not None
-        if wrap is None:
-            values = [saved[i] for i in needs]
-        else:
-            values = [wrap(saved[i], node.links[i] if i < len(node.links) else node) for i in needs]
-        settings = {}
-        for keyword in keywords:
-            if keyword == "shape":
-                settings[keyword] = link.shape
-            else:
-                settings[keyword] = node.params[keyword] if keyword in node.params else self._defaults[keyword]
-        try:
-            gradient = rule(g, *values, **settings)
-        except Exception as error:
-            error.add_note(f"in the backward pass of {self.name}, for its operand {self.operands[position]}")
-            if node.origin is not None:
-                error.add_note(f"the operation was called at {node.origin.where}")
-            raise
-        if type(gradient) is np.ndarray and gradient.shape == link.shape and gradient.dtype is link.dtype:
-            return gradient
-        return fit(gradient, link, self, position)
+    def pull_back(
+        self, node: Node, g: Any, useful: set[Link] | None, wrap: Callable[[Any, Link], Any] | None
+    ) -> list[Any]:
+        """Apply the rules: the cotangent of the output becomes a gradient of each operand that wants one."""
+        gradients: list[Any] = []
+        saved = node.saved
+        for position, link in enumerate(node.links):
+            if link is None or (useful is not None and link not in useful):
+                gradients.append(None)
+                continue
+            rule, needs, keywords = self.rules[position]  # type: ignore[misc]
+            try:
+                if wrap is not None:
+                    values = [self._wrapped(node, i, wrap) for i in needs]
+                    gradient = rule(g, *values, **self._settings(node, link, keywords))
+                elif keywords:
+                    gradient = rule(g, *map(saved.__getitem__, needs), **self._settings(node, link, keywords))
+                else:
+                    gradient = rule(g, *map(saved.__getitem__, needs))
+            except Exception as error:
+                error.add_note(f"in the backward pass of {self.name}, for its operand {self.operands[position]}")
+                if node.origin is not None:
+                    error.add_note(f"the operation was called at {node.origin.where}")
+                raise
+            if type(gradient) is not ndarray or gradient.shape != link.shape or gradient.dtype is not link.dtype:
+                gradient = fit(gradient, link, self, position)
+            gradients.append(gradient)
+        return gradients
 
-    def _plan(self, wants: int) -> tuple[bool, ...]:
-        """Which operands, and whether the output, are kept when just these operands want a gradient."""
+    def _settings(self, node: Node, link: Link, keywords: tuple[str, ...]) -> dict[str, Any]:
+        """Return what a rule asked for by keyword: the shape of its operand, static parameters."""
+        known = {**self._defaults, **node.params, "shape": link.shape}
+        return {keyword: known[keyword] for keyword in keywords}
+
+    def _wrapped(self, node: Node, i: int, wrap: Callable[[Any, Link], Any]) -> Any:
+        """Return what a rule asked for as a Tensor, so that the rule can be differentiated in turn."""
+        if i <= len(self.operands):
+            return wrap(node.saved[i], (*node.links, node)[i])  # type: ignore[index]
+        assert self.residue is not None
+        names = inspect.signature(self.residue).parameters
+        return self.residue(*(self._wrapped(node, self.operands.index(name), wrap) for name in names))
+
+    def _plan(self, wants: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Which operands are kept, and which positions are dropped, when just these operands want a gradient."""
         needed: set[int] = set()
         for position, rule in enumerate(self.rules):
             if wants >> position & 1:
@@ -156,8 +187,13 @@ class Primitive:
                         "  pass it as a plain array or as t.detach()"
                     )
                 needed.update(rule[1])
-        self._keeps[wants] = tuple(i in needed for i in range(len(self.operands) + 1))
-        return self._keeps[wants]
+        operands = range(len(self.operands))
+        positions = range(len(operands) + (1 if self.residue is None else 2))
+        if positions[-1] in needed and self.residue is not None:
+            needed.update(map(self.operands.index, inspect.signature(self.residue).parameters))
+        kept = tuple(i for i in operands if i in needed)
+        self._plans[wants] = kept, tuple(i for i in positions if i not in needed)
+        return self._plans[wants]
 
     def _explained(self, error: Exception, operands: Any, arrays: Any, params: dict[str, Any]) -> Exception:
         """The same error in words: the operation, its operands and their shapes, and what was expected."""
@@ -177,6 +213,13 @@ class Primitive:
         return ShapeError("\n".join(lines))
 
 
+def as_array(value: Any) -> Any:
+    """Make an array of what NumPy would make one of; leave other arrays that speak NumPy's protocols alone."""
+    if isinstance(value, np.generic) or not hasattr(value, "__array_function__"):
+        return np.asarray(value)
+    return value
+
+
 def shared_version(output: Any, operands: tuple[Any, ...]) -> list[int] | None:
     """Return the version counter of the operand whose memory the output shows, if there is one."""
     for operand in operands:
@@ -190,7 +233,7 @@ def shared_version(output: Any, operands: tuple[Any, ...]) -> list[int] | None:
 def _parsed(primitive: Primitive, rule: Rule) -> tuple[Rule, tuple[int, ...], tuple[str, ...]]:
     """Read from a rule's parameter names what it needs: positions among operands and output, then keywords."""
     first, *names = inspect.signature(rule).parameters
-    arrays = {name: i for i, name in enumerate((*primitive.operands, "y"))}
+    arrays = {name: i for i, name in enumerate((*primitive.operands, "y", "r"))}
     needs = [name for name in names if name in arrays]
     if first != "g" or names[: len(needs)] != needs:
         raise TypeError(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_kr.engine.graph import Link, Node, mode, walk
+from tinygrad_kr.engine.graph import Leaf, Node, mode, walk
 from tinygrad_kr.errors import DtypeError, GraphError, ShapeError, UnsupportedError
 
 __all__ = ["NUMPY", "PLAIN", "Tensor"]
@@ -90,7 +90,7 @@ class Tensor:
     array([6., 8.])
     """
 
-    __slots__ = ("__weakref__", "_node", "_requires_grad", "_version", "data", "grad", "name")
+    __slots__ = ("__weakref__", "_node", "_version", "data", "name")
 
     def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
         self.data: Any = data if hasattr(data, "__array_function__") and hasattr(data, "dtype") else np.asarray(data)
@@ -101,11 +101,9 @@ class Tensor:
                 f"Tensor: data must be real numbers, got dtype {self.data.dtype}.\n"
                 "  pass an array of floats, or of integers or booleans where no gradient is needed"
             )
-        self.grad: np.ndarray[Any, Any] | None = None
         self.name = name
-        self._node: Node | None = None
+        self._node: Node | Leaf | None = None
         self._version: list[int] | None = [0]  # counts changes in place; shared by views, None if none can happen
-        self._requires_grad = False
         if requires_grad:
             self.requires_grad = True
 
@@ -114,11 +112,9 @@ class Tensor:
         """Make the Tensor of an operation's result, without the checks that data from outside need."""
         tensor = Tensor.__new__(Tensor)
         tensor.data = data
-        tensor.grad = None
         tensor.name = None
         tensor._node = node
         tensor._version = version
-        tensor._requires_grad = node is not None
         return tensor
 
     # The graph
@@ -126,11 +122,11 @@ class Tensor:
     @property
     def requires_grad(self) -> bool:
         """Whether a gradient flows to this Tensor."""
-        return self._requires_grad
+        return self._node is not None
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
-        if self._node is not None:
+        if isinstance(self._node, Node):
             raise GraphError(
                 f"requires_grad of {self.label()} cannot be changed: it is the result of {self._node.primitive.name}.\n"
                 "  use t.detach() for a Tensor outside the graph"
@@ -140,12 +136,25 @@ class Tensor:
                 f"requires_grad=True needs floats, but {self.label()} {self.shape} has dtype {self.dtype}: "
                 "a gradient would be rounded away.\n  pass floats, for example np.array(x, dtype=float)"
             )
-        self._requires_grad = bool(wanted)
+        if wanted != self.requires_grad:
+            self._node = Leaf(self.data) if wanted else None
 
     @property
     def is_leaf(self) -> bool:
         """Whether this Tensor was made by the user, not by an operation."""
-        return self._node is None
+        return not isinstance(self._node, Node)
+
+    @property
+    def grad(self) -> Any:
+        """The gradient that ``backward()`` left here, an array of this Tensor's shape and dtype, or None."""
+        return self._node.grad if isinstance(self._node, Leaf) else None
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if isinstance(self._node, Leaf):
+            self._node.grad = value
+        elif value is not None:
+            raise GraphError(f"{self.label()} {self.shape} has no place for a gradient: it is no leaf that requires one")
 
     def backward(self, gradient: Any = None, *, retain_graph: bool = False) -> None:
         """Add to ``grad`` of every leaf the gradient of this Tensor with respect to it.
@@ -166,17 +175,16 @@ class Tensor:
         MutationError
             If a Tensor that the gradient needs was changed in place in the meantime.
         """
-        if not self._requires_grad:
+        if self._node is None:
             raise GraphError(
                 f"backward: {self.label()} {self.shape} was computed from no Tensor that requires a gradient.\n"
                 "  make the parameters with Tensor(..., requires_grad=True), and compute outside no_grad()"
             )
-        for link, (g, ours) in walk(self._link, self._cotangent(gradient), retain_graph=retain_graph).items():
-            if type(link) is Tensor:
-                if link.grad is not None:
-                    link.grad = link.grad + g
-                else:
-                    link.grad = g if ours else g.copy()
+        for leaf, (g, ours) in walk(self._node, self._cotangent(gradient), retain_graph=retain_graph).items():
+            if leaf.grad is not None:
+                leaf.grad = leaf.grad + g
+            else:
+                leaf.grad = g if ours else g.copy()
 
     def _cotangent(self, gradient: Any) -> Any:
         if gradient is None:
@@ -186,15 +194,11 @@ class Tensor:
                     f"number has a gradient by itself.\n  reduce it first, for example np.sum(t).backward(), or call "
                     f"t.backward(gradient) with an array of shape {self.shape}"
                 )
-            return np.ones(self.shape, self.dtype)
+            return np.array(1, self.dtype).reshape(self.shape)
         gradient = np.asarray(gradient, dtype=self.dtype)
         if gradient.shape != self.shape:
             raise ShapeError(f"backward: the cotangent must have the shape {self.shape}, got {gradient.shape}")
         return gradient
-
-    @property
-    def _link(self) -> Link:
-        return self._node or (self if self._requires_grad else None)
 
     def detach(self) -> Tensor:
         """Return a copy of the values as a Tensor outside the graph."""
@@ -228,8 +232,8 @@ class Tensor:
 
     def _updated(self, ufunc: Any, other: Any) -> Tensor:
         """Carry out an in-place operator: an update outside the graph; on the graph, a new Tensor."""
-        if mode.get().recording and (self._requires_grad or isinstance(other, Tensor) and other._requires_grad):
-            if self._node is None and self._requires_grad:
+        if mode.get().recording and (self.requires_grad or isinstance(other, Tensor) and other.requires_grad):
+            if isinstance(self._node, Leaf):
                 raise GraphError(
                     f"{ufunc.__name__}: {self.label()} {self.shape} is a parameter, and changing it in place while the "
                     "graph is recorded would make its gradient ambiguous.\n"
@@ -245,7 +249,7 @@ class Tensor:
         return self
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if mode.get().recording and (self._requires_grad or isinstance(value, Tensor) and value._requires_grad):
+        if mode.get().recording and (self.requires_grad or isinstance(value, Tensor) and value.requires_grad):
             raise GraphError(
                 f"item assignment into {self.label()} {self.shape} cannot be recorded.\n"
                 "  use np.where(mask, new, old), or np.concatenate; for an update write it under no_grad()"
@@ -255,7 +259,7 @@ class Tensor:
 
     def _writable(self, action: str) -> None:
         """Count a change in place, or refuse it."""
-        if self._node is not None:
+        if isinstance(self._node, Node):
             raise GraphError(
                 f"{action}: {self.label()} {self.shape} is the result of {self._node.primitive.name}; its values may be "
                 "needed by the backward pass.\n  compute a new Tensor, or work on t.detach()"
@@ -295,7 +299,7 @@ class Tensor:
         return float(self.item())
 
     def _refuse_to_drop_gradient(self, what: str, instead: str) -> None:
-        if self._requires_grad and mode.get().recording:
+        if self.requires_grad and mode.get().recording:
             raise UnsupportedError(
                 f"turning {self.label()} {self.shape} into {what} would silently drop its gradient.\n"
                 f"  use {instead}; or do it under no_grad()"
@@ -395,26 +399,26 @@ class Tensor:
 
     def label(self) -> str:
         """What messages call this Tensor."""
-        return self.name or ("a Tensor" if self._node is None else f"the result of {self._node.primitive.name}")
+        return self.name or (f"the result of {self._node.primitive.name}" if isinstance(self._node, Node) else "a Tensor")
 
     def __repr__(self) -> str:
         values = np.array2string(self.data, separator=", ", prefix="Tensor(")
         notes = [f"dtype={self.dtype}"]
         if self.name:
             notes.append(f"name={self.name!r}")
-        if self._node is not None:
+        if isinstance(self._node, Node):
             notes.append(f"made by {self._node.primitive.name}")
-        elif self._requires_grad:
+        elif self.requires_grad:
             notes.append("requires_grad=True")
         return f"Tensor({values}, {', '.join(notes)})"
 
     def __reduce__(self) -> Any:
-        if self._node is not None:
+        if isinstance(self._node, Node):
             raise GraphError(
                 f"{self.label()} {self.shape} is part of a graph and cannot be copied or pickled with it.\n"
                 "  copy t.detach(), or save t.data"
             )
-        return Tensor, (self.data, self._requires_grad, self.name)
+        return Tensor, (self.data, self.requires_grad, self.name)
 
 
 def _getitem(x: Any, index: Any) -> Any:

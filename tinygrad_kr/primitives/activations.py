@@ -12,9 +12,8 @@ from tinygrad_kr.engine.primitive import Primitive
 
 
 def _sigmoid(x: Any) -> Any:
-    """Divide so that the exponential cannot overflow, whatever the sign of x."""
-    e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, e) / (1 + e)
+    """Keep both exponents at or below 0, so that neither can overflow."""
+    return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))
 
 
 def _step_rule(g: Any) -> Any:
@@ -27,7 +26,7 @@ def _step_rule(g: Any) -> Any:
 
 
 sigmoid = Primitive("sigmoid", _sigmoid, x=lambda g, y: g * y * (1 - y))
-relu = Primitive("relu", lambda x: np.maximum(x, 0), x=lambda g, y: g * (y > 0))
+relu = Primitive("relu", lambda x: np.maximum(x, 0), x=lambda g, y: g * np.sign(y))
 leaky_relu = Primitive(
     "leaky_relu",
     lambda x, *, slope=0.01: np.where(x > 0, x, slope * x),

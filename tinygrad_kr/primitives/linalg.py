@@ -17,12 +17,21 @@ def inner_dimensions(a: tuple[int, ...], b: tuple[int, ...], *rest: Any) -> str:
     return f"a.shape[-1] == b.shape[-2], got {a[-1]} and {b[-2]}; and leading axes that broadcast"
 
 
+def _summed_outer(x: Any, g: Any) -> Any:
+    """Return x^T g for a weight that all samples share: the sum over all leading axes."""
+    if x.ndim == 1:
+        return np.expand_dims(x, 1) * g
+    if x.ndim > 2:
+        x, g = np.reshape(x, (-1, x.shape[-1])), np.reshape(g, (-1, g.shape[-1]))
+    return np.dot(x.T, g)
+
+
 matrix_product = Primitive(
     "matmul",
     np.matmul,
     expects=inner_dimensions,
     a=lambda g, b: g @ b.mT,
-    b=lambda g, a: a.mT @ g,
+    b=lambda g, a, shape: _summed_outer(a, g) if len(shape) == 2 else a.mT @ g,
 )
 
 
@@ -44,12 +53,20 @@ def dot(a: Any, b: Any) -> Any:
     return np.tensordot(a, b, axes=(-1, -2))
 
 
+def _linear(x: Any, w: Any, b: Any) -> Any:
+    y = np.dot(x, w)
+    if type(y) is np.ndarray and y.dtype is b.dtype:  # nobody else has seen y yet
+        y += b
+        return y
+    return y + b
+
+
 linear = Primitive(
     "linear",
-    lambda x, w, b: np.add(x @ w, b),
+    _linear,
     expects=lambda x, w, b: f"x (..., in), w (in, out), b (out,), got {x}, {w}, {b}",
-    x=lambda g, w: g @ w.mT,
-    w=lambda g, x: x.mT @ g,
+    x=lambda g, w: np.dot(g, w.T),
+    w=lambda g, x: _summed_outer(x, g),
     b=lambda g: g,
 )
 
