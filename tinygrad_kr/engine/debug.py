@@ -78,7 +78,7 @@ def finite(array: Any) -> bool:
 
 def fingerprint(array: Any) -> int:
     """Return a number that changes when the array does."""
-    return zlib.crc32(np.ascontiguousarray(array)) if isinstance(array, np.ndarray) else 0
+    return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data) if isinstance(array, np.ndarray) else 0
 
 
 def calling_line() -> str:

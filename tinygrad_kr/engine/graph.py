@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_kr.errors import FreedGraphError, MutationError, ShapeError
+from tinygrad_kr.errors import DtypeError, FreedGraphError, MutationError, ShapeError
 
 if TYPE_CHECKING:
     from tinygrad_kr.engine.primitive import Primitive
@@ -34,21 +33,27 @@ class Mode(NamedTuple):
     debugging: bool = False
 
 
-RECORDING = Mode()
+RECORDING, NOT_RECORDING = Mode(), Mode(recording=False)
 mode: ContextVar[Mode] = ContextVar("tinygrad_kr_mode", default=RECORDING)
 
 
-@contextmanager
-def switched(**changes: bool) -> Iterator[None]:
-    """Change the mode for the current thread or task, and restore it also after an error."""
-    token = mode.set(mode.get()._replace(**changes))
-    try:
-        yield
-    finally:
-        mode.reset(token)
+class switched:
+    """Change the mode for the current thread or task; what was before comes back also after an error."""
+
+    __slots__ = ("changes", "token")
+
+    def __init__(self, **changes: bool) -> None:
+        self.changes = changes
+
+    def __enter__(self) -> None:
+        new = mode.get()._replace(**self.changes)
+        self.token = mode.set(RECORDING if new == RECORDING else new)
+
+    def __exit__(self, *error: Any) -> None:
+        mode.reset(self.token)
 
 
-def no_grad() -> Any:
+class no_grad(switched):
     """Compute without recording a graph, in this thread or task, until the ``with`` block ends.
 
     Use it for inference, and for parameter updates in place.
@@ -62,7 +67,14 @@ def no_grad() -> Any:
     >>> w.data
     array([0.5, 1.5])
     """
-    return switched(recording=False)
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(recording=False)
+
+    def __enter__(self) -> None:
+        self.token = mode.set(NOT_RECORDING if mode.get() is RECORDING else mode.get()._replace(recording=False))
 
 
 class Leaf:
@@ -234,4 +246,6 @@ def fit(gradient: Array, link: Link, primitive: Primitive, position: int) -> Arr
                 f"  expected shape {link.shape}, or one that broadcasting makes of it; got {gradient.shape}"
             )
         gradient = np.add.reduce(gradient, axis=repeated, keepdims=True)
+    if gradient.dtype.kind == "c":
+        raise DtypeError(f"{primitive.name}: complex numbers are not supported; its operands must be real")
     return gradient if gradient.dtype == link.dtype else gradient.astype(link.dtype)

@@ -154,7 +154,9 @@ class Tensor:
         if isinstance(self._node, Leaf):
             self._node.grad = value
         elif value is not None:
-            raise GraphError(f"{self.label()} {self.shape} has no place for a gradient: it is no leaf that requires one")
+            raise GraphError(
+                f"{self.label()} {self.shape} has no place for a gradient: it is no leaf that requires one"
+            )
 
     def backward(self, gradient: Any = None, *, retain_graph: bool = False) -> None:
         """Add to ``grad`` of every leaf the gradient of this Tensor with respect to it.
@@ -232,7 +234,7 @@ class Tensor:
 
     def _updated(self, ufunc: Any, other: Any) -> Tensor:
         """Carry out an in-place operator: an update outside the graph; on the graph, a new Tensor."""
-        if mode.get().recording and (self.requires_grad or isinstance(other, Tensor) and other.requires_grad):
+        if mode.get().recording and (self.requires_grad or (isinstance(other, Tensor) and other.requires_grad)):
             if isinstance(self._node, Leaf):
                 raise GraphError(
                     f"{ufunc.__name__}: {self.label()} {self.shape} is a parameter, and changing it in place while the "
@@ -249,7 +251,7 @@ class Tensor:
         return self
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if mode.get().recording and (self.requires_grad or isinstance(value, Tensor) and value.requires_grad):
+        if mode.get().recording and (self.requires_grad or (isinstance(value, Tensor) and value.requires_grad)):
             raise GraphError(
                 f"item assignment into {self.label()} {self.shape} cannot be recorded.\n"
                 "  use np.where(mask, new, old), or np.concatenate; for an update write it under no_grad()"
@@ -399,7 +401,9 @@ class Tensor:
 
     def label(self) -> str:
         """What messages call this Tensor."""
-        return self.name or (f"the result of {self._node.primitive.name}" if isinstance(self._node, Node) else "a Tensor")
+        return self.name or (
+            f"the result of {self._node.primitive.name}" if isinstance(self._node, Node) else "a Tensor"
+        )
 
     def __repr__(self) -> str:
         values = np.array2string(self.data, separator=", ", prefix="Tensor(")

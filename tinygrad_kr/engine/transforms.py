@@ -1,0 +1,327 @@
+"""Functions of functions: grad, value_and_grad, vjp, jvp, jacobian, hessian, hvp.
+
+Names and argument order are those of JAX and HIPS autograd. Arguments may be numbers, arrays, Tensors, and nested
+tuples, lists and dicts of them; gradients come back in the same structure. Called with arrays they return arrays.
+Called with Tensors that require a gradient, or inside another transform, they return Tensors that can be
+differentiated again: they nest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from tinygrad_kr.engine.graph import Link, numbers, switched, walk
+from tinygrad_kr.engine.tensor import NUMPY, Tensor
+from tinygrad_kr.engine.tree import tree_leaves, tree_map
+from tinygrad_kr.errors import ShapeError
+
+__all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
+
+Argnums = int | tuple[int, ...]
+depth: ContextVar[int] = ContextVar("tinygrad_kr_depth", default=0)
+
+
+class Trace:
+    """One run of a function with its arguments made variables, ready to be walked backward."""
+
+    def __init__(self, f: Callable[..., Any], argnums: Argnums, args: tuple[Any, ...], kwargs: Any = None) -> None:
+        chosen = range(len(args)) if argnums == () else (argnums,) if isinstance(argnums, int) else argnums
+        for i in chosen:
+            if not -len(args) <= i < len(args):
+                raise ShapeError(f"argnums={argnums}, but the function was called with {len(args)} arguments")
+        chosen = [i % len(args) for i in chosen]
+        self.inner = depth.get() > 0 or any(
+            isinstance(x, Tensor) and x.requires_grad for x in tree_leaves([args[i] for i in chosen])
+        )
+        self.since = next(numbers)
+        token = depth.set(depth.get() + 1)
+        try:
+            with switched(recording=True):
+                variables = [tree_map(variable, args[i]) if i in chosen else args[i] for i in range(len(args))]
+                self.output = f(*variables, **(kwargs or {}))
+        finally:
+            depth.reset(token)
+        self.variables = tuple(variables[i] for i in chosen)
+
+    def pull_back(self, cotangents: Any) -> tuple[Any, ...]:
+        """Return the vector-Jacobian product with respect to each variable."""
+        with switched(recording=True):
+            links = [x._node for x in tree_leaves(self.variables)]
+            root, cotangent = self._root(cotangents)
+            gradients: dict[Link, Any] = {}
+            if root is not None:
+                wrap = lift if self.inner else None
+                gradients = walk(root, cotangent, links, retain_graph=True, wrap=wrap, since=self.since)
+        return tree_map(
+            lambda x: self.finished(gradients.get(x._node, (np.zeros(x.shape, x.dtype),))[0]), self.variables
+        )  # type: ignore[no-any-return]
+
+    def _root(self, cotangents: Any) -> tuple[Link, Any]:
+        """Return where the walk starts: the output, or the inner product of several outputs with their cotangents."""
+        if isinstance(self.output, Tensor) and not self.inner:
+            return self.output._node, cotangents
+        products: list[Any] = []
+        tree_map(lambda y, c: products.append(np.sum(NUMPY[np.multiply](y, c))), self.output, cotangents)
+        total = sum(products[1:], products[0])
+        return getattr(total, "_node", None), np.ones((), getattr(total, "dtype", float))
+
+    def finished(self, value: Any) -> Any:
+        """Return a result as the caller gets it: a Tensor inside another transform, otherwise an array."""
+        if self.inner:
+            return value if isinstance(value, Tensor) else Tensor(value)
+        value = value.data if isinstance(value, Tensor) else value
+        return value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+
+
+def variable(x: Any) -> Tensor:
+    """Make a variable of an argument: connected to the graph it came from, and a place where the walk can stop."""
+    if isinstance(x, Tensor) and x.requires_grad:
+        return NUMPY[np.copy](x)  # type: ignore[no-any-return]
+    return Tensor(x.data if isinstance(x, Tensor) else x, requires_grad=True)
+
+
+def lift(array: Any, link: Link) -> Any:
+    """Make a saved array a Tensor at its place in the graph."""
+    return array if link is None else Tensor.of(array, link)
+
+
+def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """Make a function that returns the value of f and its gradient.
+
+    Parameters
+    ----------
+    f : callable
+        Returns a single number.
+    argnums : int or tuple of int
+        The argument to differentiate with respect to, or several.
+
+    Returns
+    -------
+    callable
+        Takes what f takes; returns ``(value, gradient)``, the gradient in the structure of the argument, or a tuple of
+        them for several arguments.
+
+    Raises
+    ------
+    ShapeError
+        If f returns anything but a single number.
+    DtypeError
+        If an argument consists of integers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinygrad_kr import value_and_grad
+    >>> value_and_grad(lambda w: np.sum(w["a"] ** 2) + 3 * w["b"])({"a": np.array([1.0, 2.0]), "b": 1.0})
+    (np.float64(8.0), {'a': array([2., 4.]), 'b': np.float64(3.0)})
+    """
+
+    @wraps(f)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        trace = Trace(f, argnums, args, kwargs)
+        if np.size(getattr(trace.output, "data", trace.output)) != 1 or isinstance(trace.output, tuple | list | dict):
+            shape = np.shape(trace.output) if isinstance(trace.output, Tensor) else type(trace.output).__name__
+            raise ShapeError(
+                f"grad: the function must return a single number, got {shape}.\n"
+                "  reduce it, for example with np.sum; or use jacobian, or vjp with a cotangent"
+            )
+        gradients = trace.pull_back(np.ones(np.shape(trace.output), getattr(trace.output, "dtype", float)))
+        return trace.finished(trace.output), gradients[0] if isinstance(argnums, int) else gradients
+
+    return function
+
+
+def grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """Make a function that returns the gradient of f; see ``value_and_grad``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinygrad_kr import grad
+    >>> grad(np.tanh)(0.0)
+    np.float64(1.0)
+    >>> grad(grad(lambda x: x**3))(2.0)
+    np.float64(12.0)
+    """
+
+    @wraps(f)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return value_and_grad(f, argnums)(*args, **kwargs)[1]
+
+    return function
+
+
+def vjp(f: Callable[..., Any], *args: Any, argnums: Argnums = ()) -> tuple[Any, Callable[[Any], Any]]:
+    """Return f's value and the function that carries cotangents back: u -> u^T J.
+
+    Parameters
+    ----------
+    f : callable
+        Returns an array, or a nested structure of arrays.
+    *args
+        Where to evaluate f.
+    argnums : int or tuple of int
+        The arguments to differentiate with respect to; () means all.
+
+    Returns
+    -------
+    value
+        f(*args).
+    pullback : callable
+        Takes cotangents in the structure of the value; returns a tuple with one gradient for each argument (for an
+        int ``argnums`` just that one). May be called several times.
+
+    Raises
+    ------
+    ShapeError
+        If a cotangent does not have the shape of the value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinygrad_kr import vjp
+    >>> y, pullback = vjp(np.multiply, np.array([1.0, 2.0]), np.array([3.0, 4.0]))
+    >>> pullback(np.array([1.0, 10.0]))
+    (array([ 3., 40.]), array([ 1., 20.]))
+    """
+    trace = Trace(f, argnums, args)
+
+    def pullback(cotangents: Any) -> Any:
+        gradients = trace.pull_back(tree_map(fitting, trace.output, cotangents))
+        return gradients[0] if isinstance(argnums, int) else gradients
+
+    return tree_map(trace.finished, trace.output), pullback
+
+
+def fitting(value: Any, cotangent: Any) -> Any:
+    """Return a cotangent as an array or Tensor with the shape and dtype of the value, or say why it is none."""
+    if not isinstance(cotangent, Tensor):
+        cotangent = np.asarray(cotangent, dtype=getattr(value, "dtype", float))
+    if cotangent.shape != np.shape(value):
+        raise ShapeError(f"the cotangent must have the shape of the value, {np.shape(value)}, got {cotangent.shape}")
+    return cotangent
+
+
+def jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Return f's value and its directional derivative: J v.
+
+    The vector-Jacobian product is linear in the cotangent; its transpose, found by walking it backward in turn, is the
+    Jacobian-vector product.
+
+    Parameters
+    ----------
+    f : callable
+        Returns an array, or a nested structure of arrays.
+    primals : tuple
+        The arguments of f.
+    tangents : tuple
+        The direction, in the structure and shapes of the primals.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinygrad_kr import jvp
+    >>> jvp(np.square, (np.array([1.0, 2.0]),), (np.array([1.0, 0.5]),))
+    (array([1., 4.]), array([2., 2.]))
+    """
+    tangents = tree_map(fitting, primals, tangents)
+
+    def transposed(cotangents: Any) -> Any:
+        _, pullback = vjp(f, *primals)
+        products = tree_map(lambda g, v: np.sum(g * v), pullback(cotangents), tangents)
+        return sum(tree_leaves(products))
+
+    value, _ = vjp(f, *primals)
+    zeros = tree_map(lambda y: np.zeros(np.shape(y), getattr(y, "dtype", float)), value)
+    return value, grad(transposed)(zeros)
+
+
+def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """Make a function that returns all first derivatives of f, one walk for each number in the value.
+
+    Returns
+    -------
+    callable
+        Takes what f takes; returns an array of shape ``value.shape + argument.shape``; for nested values or arguments,
+        the structure of the value with the structure of the argument in each place.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinygrad_kr import jacobian
+    >>> jacobian(lambda x: x * x)(np.array([1.0, 2.0]))
+    array([[2., 0.],
+           [0., 4.]])
+    """
+
+    @wraps(f)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        trace = Trace(f, argnums, args, kwargs)
+        zeros = tree_map(lambda y: np.zeros(np.shape(y), getattr(y, "dtype", float)), trace.output)
+
+        def rows(zero: Any) -> Any:
+            gradients = []
+            for i in range(zero.size):
+                zero.flat[i] = 1  # a unit cotangent, in its place among the zeros
+                gradients.append(trace.pull_back(tree_map(np.copy, zeros)))
+                zero.flat[i] = 0
+            stacked = tree_map(
+                lambda x, *parts: _stacked(parts, zero.shape + np.shape(x), x.dtype), trace.variables, *gradients
+            )
+            return stacked[0] if isinstance(argnums, int) else stacked
+
+        return tree_map(rows, zeros)
+
+    return function
+
+
+def _stacked(parts: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    return np.reshape(np.stack(parts), shape) if parts else np.zeros(shape, dtype)
+
+
+def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+    """Make a function that returns all second derivatives of a function that returns a single number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinygrad_kr import hessian
+    >>> hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]))
+    array([[6., 2.],
+           [2., 0.]])
+    """
+    return jacobian(grad(f, argnums), argnums)
+
+
+def hvp(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+    """Make a function that returns the product of f's Hessian with a vector, without the Hessian.
+
+    Returns
+    -------
+    callable
+        Takes what f takes, then the vector, in the structure of the argument.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinygrad_kr import hvp
+    >>> hvp(lambda x: np.sum(x**3))(np.array([1.0, 2.0]), np.array([1.0, 10.0]))
+    array([  6., 120.])
+    """
+
+    @wraps(f)
+    def function(*args_and_vector: Any, **kwargs: Any) -> Any:
+        *args, vector = args_and_vector
+        vector = tree_map(fitting, args[argnums], vector)
+
+        def slope(*args: Any) -> Any:
+            return sum(tree_leaves(tree_map(lambda g, v: np.sum(g * v), grad(f, argnums)(*args, **kwargs), vector)))
+
+        return grad(slope, argnums)(*args)
+
+    return function
