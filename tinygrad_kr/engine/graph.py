@@ -127,7 +127,7 @@ class Node:
         for version, then, position in self.guards:
             if version[0] != then:
                 raise MutationError(
-                    f"{self.primitive.name}: its operand {self.primitive.operands[position]} "
+                    f"{self.primitive.name}: its operand {self.primitive.label(position)} "
                     f"{np.shape(self.saved[position])} was changed in place after it was used, so the gradient can no "
                     "longer be computed.\n"
                     "  call backward() before updating, or compute the result again after the update"
@@ -242,7 +242,7 @@ def fit(gradient: Array, link: Link, primitive: Primitive, position: int) -> Arr
         repeated = tuple(i for i, size in enumerate(link.shape) if size == 1)
         if extra < 0 or any(a != b != 1 for a, b in zip(gradient.shape, link.shape, strict=True)):
             raise ShapeError(
-                f"{primitive.name}: its rule for {primitive.operands[position]} returned a gradient that does not fit\n"
+                f"{primitive.name}: its rule for {primitive.label(position)} returned a gradient that does not fit\n"
                 f"  expected shape {link.shape}, or one that broadcasting makes of it; got {gradient.shape}"
             )
         gradient = np.add.reduce(gradient, axis=repeated, keepdims=True)

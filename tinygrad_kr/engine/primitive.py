@@ -118,7 +118,7 @@ class Primitive:
                 wants = 0
         if not wants:
             return Tensor.of(output, None, version or [0])
-        kept, dropped = self._plans.get(wants) or self._plan(wants)
+        kept, dropped = self._plans.get(wants | bit) or self._plan(wants, len(operands))
         guards: Any = ()
         for i in kept:
             version_now = getattr(operands[i], "_version", None)
@@ -144,17 +144,17 @@ class Primitive:
             if link is None or (useful is not None and link not in useful):
                 gradients.append(None)
                 continue
-            rule, needs, keywords = self.rules[position]  # type: ignore[misc]
+            rule, needs, keywords = self._rule(position)
             try:
                 if wrap is not None:
                     values = [self._wrapped(node, i, wrap) for i in needs]
-                    gradient = rule(g, *values, **self._settings(node, link, keywords))
+                    gradient = rule(g, *values, **self._settings(node, position, keywords))
                 elif keywords:
-                    gradient = rule(g, *map(saved.__getitem__, needs), **self._settings(node, link, keywords))
+                    gradient = rule(g, *map(saved.__getitem__, needs), **self._settings(node, position, keywords))
                 else:
                     gradient = rule(g, *map(saved.__getitem__, needs))
             except Exception as error:
-                error.add_note(f"in the backward pass of {self.name}, for its operand {self.operands[position]}")
+                error.add_note(f"in the backward pass of {self.name}, for its operand {self.label(position)}")
                 if node.origin is not None:
                     error.add_note(f"the operation was called at {node.origin.where}")
                 raise
@@ -163,49 +163,57 @@ class Primitive:
             gradients.append(gradient)
         return gradients
 
-    def _settings(self, node: Node, link: Link, keywords: tuple[str, ...]) -> dict[str, Any]:
-        """Return what a rule asked for by keyword: the shape of its operand, static parameters."""
-        known = {**self._defaults, **node.params, "shape": link.shape}
+    def _settings(self, node: Node, position: int, keywords: tuple[str, ...]) -> dict[str, Any]:
+        """Return what a rule asked for by keyword: shape and position of its operand, static parameters."""
+        known = {**self._defaults, **node.params, "shape": node.links[position].shape, "position": position}
         return {keyword: known[keyword] for keyword in keywords}
 
     def _wrapped(self, node: Node, i: int, wrap: Callable[[Any, Link], Any]) -> Any:
         """Return what a rule asked for as a Tensor, so that the rule can be differentiated in turn."""
         if i <= len(self.operands):
-            return wrap(node.saved[i], (*node.links, node)[i])  # type: ignore[index]
+            return wrap(node.saved[i], (*node.links, node)[i])
         assert self.residue is not None
         names = inspect.signature(self.residue).parameters
         return self.residue(*(self._wrapped(node, self.operands.index(name), wrap) for name in names))
 
-    def _plan(self, wants: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def _rule(self, position: int) -> Any:
+        return self.rules[min(position, len(self.rules) - 1)]
+
+    def _plan(self, wants: int, count: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Which operands are kept, and which positions are dropped, when just these operands want a gradient."""
         needed: set[int] = set()
-        for position, rule in enumerate(self.rules):
+        for position in range(count):
             if wants >> position & 1:
+                rule = self._rule(position)
                 if rule is None:
                     raise DtypeError(
-                        f"{self.name}: no gradient is defined for its operand {self.operands[position]}.\n"
+                        f"{self.name}: no gradient is defined for its operand {self.label(position)}.\n"
                         "  pass it as a plain array or as t.detach()"
                     )
                 needed.update(rule[1])
-        operands = range(len(self.operands))
-        positions = range(len(operands) + (1 if self.residue is None else 2))
+        positions = range(count + (1 if self.residue is None else 2))
         if positions[-1] in needed and self.residue is not None:
             needed.update(map(self.operands.index, inspect.signature(self.residue).parameters))
-        kept = tuple(i for i in operands if i in needed)
-        self._plans[wants] = kept, tuple(i for i in positions if i not in needed)
-        return self._plans[wants]
+        plan = tuple(i for i in range(count) if i in needed), tuple(i for i in positions if i not in needed)
+        self._plans[wants | 1 << count] = plan
+        return plan
+
+    def label(self, position: int) -> str:
+        """What messages call an operand."""
+        last = len(self.operands) - 1
+        return self.operands[position] if position <= last else f"{self.operands[last]}[{position - last}]"
 
     def _explained(self, error: Exception, operands: Any, arrays: Any, params: dict[str, Any]) -> Exception:
         """The same error in words: the operation, its operands and their shapes, and what was expected."""
         if type(error).__module__.startswith("tinygrad_kr"):
             return error
         names = [
-            operand.name if isinstance(operand, Tensor) and operand.name else name
-            for name, operand in zip(self.operands, operands, strict=False)
+            f"{self.label(i)} = {operand.name}" if isinstance(operand, Tensor) and operand.name else self.label(i)
+            for i, operand in enumerate(operands)
         ]
         shapes = [np.shape(array) for array in arrays]
-        lines = [f"{self.name}: {error}"]
-        lines.append("  " + ",  ".join(f"{name} {shape}" for name, shape in zip(names, shapes, strict=False)))
+        what = "inner dimensions differ" if "gufunc" in str(error) else error
+        lines = [f"{self.name}: {what}", "  " + ",  ".join(f"{n} {s}" for n, s in zip(names, shapes, strict=True))]
         if params:
             lines[-1] += "; " + ", ".join(f"{key}={value!r}" for key, value in params.items())
         if self.expects is not None:

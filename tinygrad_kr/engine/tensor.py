@@ -38,7 +38,7 @@ def _in_place(ufunc: Callable[..., Any]) -> Any:
     return lambda self, other: self._updated(ufunc, other)
 
 
-def _method(function: Callable[..., Any]) -> Any:
+def _method(function: Any) -> Any:
     """Return the NumPy function as a method."""
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -263,8 +263,8 @@ class Tensor:
         """Count a change in place, or refuse it."""
         if isinstance(self._node, Node):
             raise GraphError(
-                f"{action}: {self.label()} {self.shape} is the result of {self._node.primitive.name}; its values may be "
-                "needed by the backward pass.\n  compute a new Tensor, or work on t.detach()"
+                f"{action}: {self.label()} {self.shape} is the result of {self._node.primitive.name}; its values may "
+                "be needed by the backward pass.\n  compute a new Tensor, or work on t.detach()"
             )
         if self._version is not None:
             self._version[0] += 1
@@ -359,14 +359,16 @@ class Tensor:
         """Return the values in another dtype; the gradient comes back in this one."""
         return NUMPY[np.astype](self, dtype)
 
-    sum, mean, max, min = (_method(f) for f in (np.sum, np.mean, np.max, np.min))
-    dot, copy = _method(np.dot), _method(np.copy)
-    argmax, argmin, argsort, all, any, round = (
-        _method(f) for f in (np.argmax, np.argmin, np.argsort, np.all, np.any, np.round)
+    sum, mean, prod, max, min, var, std = map(_method, (np.sum, np.mean, np.prod, np.max, np.min, np.var, np.std))
+    cumsum, cumprod, clip, dot, trace = map(_method, (np.cumsum, np.cumprod, np.clip, np.dot, np.trace))
+    ravel, squeeze, swapaxes, copy = map(_method, (np.ravel, np.squeeze, np.swapaxes, np.copy))
+    take, repeat, diagonal, flatten = map(_method, (np.take, np.repeat, np.diagonal, np.ravel))
+    argmax, argmin, argsort, all, any, round = map(
+        _method, (np.argmax, np.argmin, np.argsort, np.all, np.any, np.round)
     )
 
     def __getitem__(self, index: Any) -> Any:
-        return NUMPY[_getitem](self, index)
+        return NUMPY[indexing](self, index)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -385,12 +387,14 @@ class Tensor:
 
     __neg__ = lambda self: NUMPY[np.negative](self)
     __abs__ = lambda self: NUMPY[np.abs](self)
-    __pos__ = lambda self: self
+    __pos__ = lambda self: NUMPY[np.positive](self)
     __add__, __radd__, __iadd__ = _operator(np.add), _reflected(np.add), _in_place(np.add)
     __sub__, __rsub__, __isub__ = _operator(np.subtract), _reflected(np.subtract), _in_place(np.subtract)
     __mul__, __rmul__, __imul__ = _operator(np.multiply), _reflected(np.multiply), _in_place(np.multiply)
     __truediv__, __rtruediv__, __itruediv__ = _operator(np.divide), _reflected(np.divide), _in_place(np.divide)
     __pow__, __rpow__, __ipow__ = _operator(np.power), _reflected(np.power), _in_place(np.power)
+    __mod__, __rmod__, __imod__ = _operator(np.remainder), _reflected(np.remainder), _in_place(np.remainder)
+    __floordiv__ = _comparison(np.floor_divide)
     __matmul__, __rmatmul__ = _operator(np.matmul), _reflected(np.matmul)
     __lt__, __le__ = _comparison(np.less), _comparison(np.less_equal)
     __gt__, __ge__ = _comparison(np.greater), _comparison(np.greater_equal)
@@ -425,12 +429,12 @@ class Tensor:
         return Tensor, (self.data, self.requires_grad, self.name)
 
 
-def _getitem(x: Any, index: Any) -> Any:
-    """Key of indexing in the table of NumPy functions, which has no name for it."""
-    raise NotImplementedError
+def indexing(x: Any, index: Any) -> Any:
+    """Stand in the table of NumPy functions for ``x[index]``, which has no name of its own."""
+    return x[index]
 
 
-REDUCTIONS: dict[Any, Any] = {np.add: np.sum, np.maximum: np.max, np.minimum: np.min}
+REDUCTIONS: dict[Any, Any] = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
 
 
 def apply(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -446,7 +450,8 @@ def apply(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         if "unexpected keyword argument" not in str(error):
             raise
         raise UnsupportedError(
-            f"numpy.{function.__name__}: on Tensors, {error}.\n  leave it out; on plain arrays (t.data) it works as usual"
+            f"numpy.{function.__name__}: on Tensors, {error}.\n"
+            "  leave it out; on plain arrays (t.data) it works as usual"
         ) from error
 
 

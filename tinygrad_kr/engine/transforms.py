@@ -30,11 +30,10 @@ class Trace:
     """One run of a function with its arguments made variables, ready to be walked backward."""
 
     def __init__(self, f: Callable[..., Any], argnums: Argnums, args: tuple[Any, ...], kwargs: Any = None) -> None:
-        chosen = range(len(args)) if argnums == () else (argnums,) if isinstance(argnums, int) else argnums
-        for i in chosen:
-            if not -len(args) <= i < len(args):
-                raise ShapeError(f"argnums={argnums}, but the function was called with {len(args)} arguments")
-        chosen = [i % len(args) for i in chosen]
+        numbered = (argnums,) if isinstance(argnums, int) else argnums or range(len(args))
+        if any(not -len(args) <= i < len(args) for i in numbered):
+            raise ShapeError(f"argnums={argnums}, but the function was called with {len(args)} arguments")
+        chosen = [i % len(args) for i in numbered]
         self.inner = depth.get() > 0 or any(
             isinstance(x, Tensor) and x.requires_grad for x in tree_leaves([args[i] for i in chosen])
         )
@@ -57,9 +56,11 @@ class Trace:
             if root is not None:
                 wrap = lift if self.inner else None
                 gradients = walk(root, cotangent, links, retain_graph=True, wrap=wrap, since=self.since)
-        return tree_map(
-            lambda x: self.finished(gradients.get(x._node, (np.zeros(x.shape, x.dtype),))[0]), self.variables
-        )  # type: ignore[no-any-return]
+
+        def gradient(x: Tensor) -> Any:
+            return self.finished(gradients[x._node][0] if x._node in gradients else np.zeros(x.shape, x.dtype))
+
+        return tuple(tree_map(gradient, x) for x in self.variables)
 
     def _root(self, cotangents: Any) -> tuple[Link, Any]:
         """Return where the walk starts: the output, or the inner product of several outputs with their cotangents."""
@@ -78,10 +79,10 @@ class Trace:
         return value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
 
 
-def variable(x: Any) -> Tensor:
+def variable(x: Any) -> Any:
     """Make a variable of an argument: connected to the graph it came from, and a place where the walk can stop."""
     if isinstance(x, Tensor) and x.requires_grad:
-        return NUMPY[np.copy](x)  # type: ignore[no-any-return]
+        return NUMPY[np.copy](x)
     return Tensor(x.data if isinstance(x, Tensor) else x, requires_grad=True)
 
 

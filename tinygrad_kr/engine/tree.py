@@ -21,11 +21,8 @@ def tree_map(f: Callable[..., Any], tree: Any, *others: Any) -> Any:
     if not isinstance(tree, tuple | list | dict):
         return f(tree, *others)
     for other in others:
-        if (
-            type(other) is not type(tree)
-            or len(other) != len(tree)
-            or (isinstance(tree, dict) and other.keys() != tree.keys())
-        ):
+        alike = type(other) is type(tree) and len(other) == len(tree)
+        if not alike or (isinstance(tree, dict) and set(other) != set(tree)):
             raise ShapeError(f"expected the structure {_outline(tree)}, got {_outline(other)}")
     if isinstance(tree, dict):
         return {key: tree_map(f, tree[key], *(other[key] for other in others)) for key in tree}

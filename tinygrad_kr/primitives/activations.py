@@ -1,4 +1,7 @@
-"""Activation functions (documents 002 and 004). At their kinks: relu'(0) = 0, leaky_relu'(0) = slope."""
+"""Activation functions (documents 002 and 004, and the field's common ones).
+
+At their kinks: relu'(0) = 0, leaky_relu'(0) = slope, elu'(0) = alpha.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,23 @@ def _sigmoid(x: Any) -> Any:
     return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))
 
 
+GELU = (2 / np.pi) ** 0.5
+
+
+def _gelu_slope(x: Any) -> Any:
+    """What goes into the tanh of gelu; beyond 10 tanh is 1, and x**3 would overflow."""
+    x = np.clip(x, -10, 10)
+    return float(GELU) * (x + 0.044715 * x**3)
+
+
+def _gelu_bend(x: Any) -> Any:
+    return float(GELU) * (1 + 3 * 0.044715 * np.clip(x, -10, 10) ** 2)
+
+
+def _tanh_slope(x: Any) -> Any:
+    return 1 - np.tanh(x) ** 2
+
+
 def _step_rule(g: Any) -> Any:
     if mode.get().debugging:
         warnings.warn(
@@ -29,9 +49,22 @@ sigmoid = Primitive("sigmoid", _sigmoid, x=lambda g, y: g * y * (1 - y))
 relu = Primitive("relu", lambda x: np.maximum(x, 0), x=lambda g, y: g * np.sign(y))
 leaky_relu = Primitive(
     "leaky_relu",
-    lambda x, *, slope=0.01: np.where(x > 0, x, slope * x),
+    lambda x, *, slope=0.01: np.maximum(x, 0) + slope * np.minimum(x, 0),
     x=lambda g, x, slope: np.where(x > 0, g, slope * g),
 )
+elu = Primitive(
+    "elu",
+    lambda x, *, alpha=1.0: np.maximum(x, 0) + alpha * np.expm1(np.minimum(x, 0)),
+    x=lambda g, x, alpha: np.where(x > 0, g, g * alpha * np.exp(np.minimum(x, 0))),
+)
+silu = Primitive("silu", lambda x: x * _sigmoid(x), x=lambda g, x: g * sigmoid(x) * (1 + x * sigmoid(-x)))
+gelu = Primitive(
+    "gelu",
+    lambda x: 0.5 * x * (1 + np.tanh(_gelu_slope(x))),
+    x=lambda g, x: g * (0.5 * (1 + np.tanh(_gelu_slope(x))) + 0.5 * x * _tanh_slope(_gelu_slope(x)) * _gelu_bend(x)),
+)
+softplus = Primitive("softplus", lambda x: np.logaddexp(x, 0), x=lambda g, x: g * sigmoid(x))
+softsign = Primitive("softsign", lambda x: x / (1 + np.abs(x)), x=lambda g, x: g / (1 + np.abs(x)) ** 2)
 step = Primitive("step", lambda x: np.where(x > 0, np.ones_like(x), 0), x=_step_rule)
 
 

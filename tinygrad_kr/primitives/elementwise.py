@@ -1,6 +1,7 @@
 """Element by element: the ufuncs of NumPy.
 
-At kinks: |x|'(0) = 0; ties in maximum and minimum share the gradient equally; x**0 has gradient 0 everywhere.
+At kinks: |x|'(0) = 0; ties in maximum, minimum, fmax and fmin share the gradient equally; x**0 has gradient 0
+everywhere; clip lets the gradient through at its bounds; sign has gradient 0.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_kr.engine.primitive import Primitive
-from tinygrad_kr.engine.tensor import NUMPY
+from tinygrad_kr.engine.tensor import NUMPY, Tensor, raw
+from tinygrad_kr.errors import UnsupportedError
 
 
 def broadcasting(*shapes: tuple[int, ...], **params: Any) -> str:
@@ -18,47 +20,27 @@ def broadcasting(*shapes: tuple[int, ...], **params: Any) -> str:
     return "along each axis, counted from the last, equal sizes or a size of 1"
 
 
+# Arithmetic
+
 add = Primitive("add", np.add, expects=broadcasting, a=lambda g: g, b=lambda g: g)
 subtract = Primitive("subtract", np.subtract, expects=broadcasting, a=lambda g: g, b=lambda g: -g)
 multiply = Primitive("multiply", np.multiply, expects=broadcasting, a=lambda g, b: g * b, b=lambda g, a: g * a)
 divide = Primitive("divide", np.divide, expects=broadcasting, a=lambda g, b: g / b, b=lambda g, b, y: -g * y / b)
+remainder = Primitive(
+    "remainder", np.remainder, expects=broadcasting, a=lambda g: g, b=lambda g, a, b: -g * np.floor_divide(a, b)
+)
 negative = Primitive("negative", np.negative, x=lambda g: -g)
+positive = Primitive("positive", np.positive, x=lambda g: g)
+reciprocal = Primitive("reciprocal", np.reciprocal, x=lambda g, y: -g * y * y)
 absolute = Primitive("abs", np.absolute, x=lambda g, x: g * np.sign(x))
+fabs = Primitive("fabs", np.fabs, x=lambda g, x: g * np.sign(x))
 sign = Primitive("sign", np.sign, x=lambda g: np.zeros_like(g))
-exp = Primitive("exp", np.exp, x=lambda g, y: g * y)
-log = Primitive("log", np.log, x=lambda g, x: g / x)
-sqrt = Primitive("sqrt", np.sqrt, x=lambda g, y: g / (2 * y))
 square = Primitive("square", np.square, x=lambda g, x: 2 * g * x)
-tanh = Primitive("tanh", np.tanh, x=lambda g, y: g * (1 - y * y))
-
-
-def _larger_share(g: Any, a: Any, b: Any) -> Any:
-    """Return g where a is the larger, half of it where both are equal."""
-    return np.where(a > b, g, np.where(a == b, g / 2, 0))
-
-
-maximum = Primitive(
-    "maximum",
-    np.maximum,
-    expects=broadcasting,
-    a=lambda g, a, b: _larger_share(g, a, b),
-    b=lambda g, a, b: _larger_share(g, b, a),
-)
-minimum = Primitive(
-    "minimum",
-    np.minimum,
-    expects=broadcasting,
-    a=lambda g, a, b: _larger_share(g, b, a),
-    b=lambda g, a, b: _larger_share(g, a, b),
-)
-where = Primitive(
-    "where",
-    np.where,
-    expects=broadcasting,
-    condition=None,
-    a=lambda g, condition: np.where(condition, g, 0),
-    b=lambda g, condition: np.where(condition, 0, g),
-)
+sqrt = Primitive("sqrt", np.sqrt, x=lambda g, y: g / (2 * y))
+cbrt = Primitive("cbrt", np.cbrt, x=lambda g, y: g / (3 * y * y))
+hypot = Primitive("hypot", np.hypot, expects=broadcasting, a=lambda g, a, y: g * a / y, b=lambda g, b, y: g * b / y)
+deg2rad = Primitive("deg2rad", np.deg2rad, x=lambda g: g * (np.pi / 180))
+rad2deg = Primitive("rad2deg", np.rad2deg, x=lambda g: g * (180 / np.pi))
 
 array_power = Primitive(
     "power",
@@ -81,10 +63,118 @@ def power(a: Any, b: Any) -> Any:
     return array_power(a, b)
 
 
-astype = Primitive("astype", lambda x, *, dtype: np.asarray(x).astype(dtype, copy=False), x=lambda g: g)
-identity = Primitive("identity", lambda x: np.asarray(x).view(), x=lambda g: g)
+# Exponentials and logarithms
 
-NUMPY[np.power] = power
-NUMPY[np.where] = where
-NUMPY[np.astype] = lambda x, dtype, copy=True: astype(x, dtype=dtype)
-NUMPY[np.copy] = lambda a, order="K", subok=False: identity(a)
+exp = Primitive("exp", np.exp, x=lambda g, y: g * y)
+exp2 = Primitive("exp2", np.exp2, x=lambda g, y: g * y * np.log(2))
+expm1 = Primitive("expm1", np.expm1, x=lambda g, x: g * np.exp(x))
+log = Primitive("log", np.log, x=lambda g, x: g / x)
+log2 = Primitive("log2", np.log2, x=lambda g, x: g / (x * np.log(2)))
+log10 = Primitive("log10", np.log10, x=lambda g, x: g / (x * np.log(10)))
+log1p = Primitive("log1p", np.log1p, x=lambda g, x: g / (1 + x))
+logaddexp = Primitive(
+    "logaddexp",
+    np.logaddexp,
+    expects=broadcasting,
+    a=lambda g, a, y: g * np.exp(a - y),
+    b=lambda g, b, y: g * np.exp(b - y),
+)
+
+# Trigonometry
+
+sin = Primitive("sin", np.sin, x=lambda g, x: g * np.cos(x))
+cos = Primitive("cos", np.cos, x=lambda g, x: -g * np.sin(x))
+tan = Primitive("tan", np.tan, x=lambda g, y: g * (1 + y * y))
+arcsin = Primitive("arcsin", np.arcsin, x=lambda g, x: g / np.sqrt((1 - x) * (1 + x)))
+arccos = Primitive("arccos", np.arccos, x=lambda g, x: -g / np.sqrt((1 - x) * (1 + x)))
+arctan = Primitive("arctan", np.arctan, x=lambda g, x: g / (1 + x * x))
+arctan2 = Primitive(
+    "arctan2",
+    np.arctan2,
+    expects=broadcasting,
+    a=lambda g, a, b: g * b / (a * a + b * b),
+    b=lambda g, a, b: -g * a / (a * a + b * b),
+)
+sinh = Primitive("sinh", np.sinh, x=lambda g, x: g * np.cosh(x))
+cosh = Primitive("cosh", np.cosh, x=lambda g, x: g * np.sinh(x))
+tanh = Primitive("tanh", np.tanh, x=lambda g, y: g * (1 - y * y))
+arcsinh = Primitive("arcsinh", np.arcsinh, x=lambda g, x: g / np.hypot(x, 1))
+arccosh = Primitive("arccosh", np.arccosh, x=lambda g, x: g / np.sqrt((x - 1) * (x + 1)))
+arctanh = Primitive("arctanh", np.arctanh, x=lambda g, x: g / ((1 - x) * (1 + x)))
+
+# Choices
+
+
+def _if_chosen(g: Any, mine: Any, other: Any, y: Any) -> Any:
+    """Return g where mine was chosen, half of it where both are equal."""
+    return np.where(y == mine, np.where(mine == other, g / 2, g), 0)
+
+
+maximum, minimum, fmax, fmin = (
+    Primitive(
+        ufunc.__name__,
+        ufunc,
+        expects=broadcasting,
+        a=lambda g, a, b, y: _if_chosen(g, a, b, y),
+        b=lambda g, a, b, y: _if_chosen(g, b, a, y),
+    )
+    for ufunc in (np.maximum, np.minimum, np.fmax, np.fmin)
+)
+select = Primitive(
+    "where",
+    np.where,
+    expects=broadcasting,
+    condition=None,
+    a=lambda g, condition: np.where(condition, g, 0),
+    b=lambda g, condition: np.where(condition, 0, g),
+)
+constant_clip = Primitive(
+    "clip",
+    lambda x, *, low, high: np.clip(x, low, high),
+    expects=broadcasting,
+    x=lambda g, x, low, high: (
+        g * ((x >= (-np.inf if low is None else low)) & (x <= (np.inf if high is None else high)))
+    ),
+)
+
+
+def where(condition: Any, x: Any = None, y: Any = None) -> Any:
+    """Choose by a condition; with the condition alone, the indices where it holds."""
+    return np.nonzero(raw(condition)) if x is None and y is None else select(raw(condition), x, y)
+
+
+def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    """Limit values to an interval; bounds that are Tensors take part in the gradient."""
+    low, high = a_min if min is None else min, a_max if max is None else max
+    if not isinstance(low, Tensor) and not isinstance(high, Tensor):
+        return constant_clip(a, low=low, high=high)
+    a = a if low is None else maximum(a, low)
+    return a if high is None else minimum(a, high)
+
+
+# The same values in another form
+
+identity = Primitive("identity", lambda x: np.asarray(x).view(), x=lambda g: g)
+cast = Primitive("astype", lambda x, *, dtype: np.asarray(x).astype(dtype), x=lambda g: g)
+
+
+def astype(x: Any, dtype: Any, copy: bool = True) -> Any:
+    """Change the dtype; the gradient comes back in the old one."""
+    if np.dtype(dtype).kind != "f" and isinstance(x, Tensor) and x.requires_grad:
+        raise UnsupportedError(
+            f"astype: {np.dtype(dtype)} would silently drop the gradient of {x.label()} {x.shape}.\n"
+            f"  for the values alone use t.data.astype({np.dtype(dtype)})"
+        )
+    return cast(x, dtype=dtype)
+
+
+NUMPY.update(
+    {
+        np.power: power,
+        np.float_power: power,
+        np.where: where,
+        np.clip: clip,
+        np.astype: astype,
+        np.copy: lambda a, order="K", subok=False: identity(a),
+    }
+)

@@ -1,13 +1,18 @@
-"""Products of matrices."""
+"""Linear algebra: products of matrices and tensors, and what solves with them."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from tinygrad_kr.engine.primitive import Primitive
-from tinygrad_kr.engine.tensor import NUMPY
+from tinygrad_kr.engine.tensor import NUMPY, raw
+from tinygrad_kr.errors import UnsupportedError
+from tinygrad_kr.primitives.shaping import scattered
+
+# Products
 
 
 def inner_dimensions(a: tuple[int, ...], b: tuple[int, ...], *rest: Any) -> str:
@@ -35,24 +40,6 @@ matrix_product = Primitive(
 )
 
 
-def matmul(a: Any, b: Any) -> Any:
-    """Multiply matrices as ``numpy.matmul`` does: a vector is a row on the left, a column on the right."""
-    row, column = np.ndim(a) == 1, np.ndim(b) == 1
-    if not row and not column:
-        return matrix_product(a, b)
-    product = matrix_product(np.expand_dims(a, 0) if row else a, np.expand_dims(b, 1) if column else b)
-    return np.squeeze(product, axis=tuple(axis for axis, gone in ((-2, row), (-1, column)) if gone))
-
-
-def dot(a: Any, b: Any) -> Any:
-    """Multiply as ``numpy.dot`` does: numbers by elements, the others along a's last and b's second-last axis."""
-    if np.ndim(a) == 0 or np.ndim(b) == 0:
-        return np.multiply(a, b)
-    if np.ndim(b) <= 2:
-        return matmul(a, b)
-    return np.tensordot(a, b, axes=(-1, -2))
-
-
 def _linear(x: Any, w: Any, b: Any) -> Any:
     y = np.dot(x, w)
     if type(y) is np.ndarray and y.dtype is b.dtype:  # nobody else has seen y yet
@@ -70,5 +57,185 @@ linear = Primitive(
     b=lambda g: g,
 )
 
-NUMPY[np.matmul] = matmul
-NUMPY[np.dot] = dot
+
+def matmul(a: Any, b: Any) -> Any:
+    """Multiply matrices as ``numpy.matmul`` does: a vector is a row on the left, a column on the right."""
+    row, column = np.ndim(a) == 1, np.ndim(b) == 1
+    if not row and not column:
+        return matrix_product(a, b)
+    product = matrix_product(np.expand_dims(a, 0) if row else a, np.expand_dims(b, 1) if column else b)
+    return np.squeeze(product, axis=tuple(axis for axis, gone in ((-2, row), (-1, column)) if gone))
+
+
+def dot(a: Any, b: Any) -> Any:
+    """Multiply as ``numpy.dot`` does: numbers by elements, others along a's last and b's second-last axis."""
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return np.multiply(a, b)
+    return matmul(a, b) if np.ndim(b) <= 2 else tensordot(a, b, axes=(-1, -2))
+
+
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    """Sum over pairs of axes: as one product of matrices."""
+    if isinstance(axes, int):
+        axes = range(np.ndim(a) - axes, np.ndim(a)), range(axes)
+    of_a, of_b = ([i % np.ndim(x) for i in np.atleast_1d(of)] for x, of in zip((a, b), axes, strict=True))
+    free_a, free_b = ([i for i in range(np.ndim(x)) if i not in of] for x, of in ((a, of_a), (b, of_b)))
+    inner = math.prod(np.shape(a)[i] for i in of_a)
+    rows = np.reshape(np.transpose(a, (*free_a, *of_a)), (-1, inner) if inner else (_size(a, free_a), 0))
+    columns = np.reshape(np.transpose(b, (*of_b, *free_b)), (inner, -1) if inner else (0, _size(b, free_b)))
+    return np.reshape(
+        matrix_product(rows, columns), [np.shape(a)[i] for i in free_a] + [np.shape(b)[i] for i in free_b]
+    )
+
+
+def _size(x: Any, axes: list[int]) -> int:
+    return math.prod(np.shape(x)[i] for i in axes)
+
+
+def outer(a: Any, b: Any) -> Any:
+    """Multiply every element of a with every element of b."""
+    return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
+
+
+def inner(a: Any, b: Any) -> Any:
+    """Sum over the last axes."""
+    return np.multiply(a, b) if np.ndim(a) == 0 or np.ndim(b) == 0 else tensordot(a, b, axes=(-1, -1))
+
+
+def vdot(a: Any, b: Any) -> Any:
+    """Sum of the products of all elements."""
+    return np.sum(np.ravel(a) * np.ravel(b))
+
+
+# Einstein summation
+
+einsum_of_one = Primitive(
+    "einsum",
+    lambda x, *, terms, result: np.einsum(f"{terms}->{result}", x),
+    expects=lambda x, terms, result: f"one letter for each axis, got {terms!r}",
+    x=lambda g, shape, terms, result: _einsum_back(g, result, terms, shape),
+)
+einsum_of_two = Primitive(
+    "einsum",
+    lambda a, b, *, of_a, of_b, result: np.einsum(f"{of_a},{of_b}->{result}", a, b, optimize=True),
+    expects=lambda a, b, of_a, of_b, result: (
+        f"one letter for each axis and one size for each letter: {of_a!r}, {of_b!r}"
+    ),
+    a=lambda g, b, shape, of_a, of_b, result: _einsum_back(g, result, of_a, shape, b, of_b),
+    b=lambda g, a, shape, of_a, of_b, result: _einsum_back(g, result, of_b, shape, a, of_a),
+)
+
+
+def _einsum_back(g: Any, result: str, terms: str, shape: tuple[int, ...], other: Any = None, of_other: str = "") -> Any:
+    """Carry g to an operand with the given terms: sum over what it lacks, repeat along what only it has.
+
+    A letter that stands twice in the terms names a diagonal; the rest is zero.
+    """
+    letters = "".join(dict.fromkeys(terms))
+    known = [c for c in letters if c in result + of_other]
+    operands = [g] if other is None else [g, other]
+    back = np.einsum(",".join([result, of_other][: len(operands)]) + "->" + "".join(known), *operands)
+    sizes = [shape[terms.index(c)] for c in letters]
+    back = np.reshape(back, [n if c in known else 1 for c, n in zip(letters, sizes, strict=True)])
+    back = np.broadcast_to(back, sizes)
+    if len(letters) == len(terms):
+        return back
+    grid = np.ix_(*map(np.arange, sizes))
+    return scattered(back, to=shape, index=tuple(grid[letters.index(c)] for c in terms))
+
+
+def einsum(subscripts: str, *operands: Any, optimize: Any = False) -> Any:
+    """Sum products in Einstein's notation, two operands at a time from the left."""
+    if not isinstance(subscripts, str):
+        raise UnsupportedError("numpy.einsum: on Tensors the subscripts must be a string, such as 'ij,jk->ik'")
+    terms, result = _parsed_subscripts(subscripts, operands)
+    value, of_value = operands[0], terms[0]
+    if len(operands) == 1:
+        return einsum_of_one(value, terms=of_value, result=result)
+    for i, operand in enumerate(operands[1:], start=1):
+        later = "".join(terms[i + 1 :]) + result
+        target = (
+            result if i == len(operands) - 1 else "".join(dict.fromkeys(c for c in of_value + terms[i] if c in later))
+        )
+        value, of_value = einsum_of_two(value, operand, of_a=of_value, of_b=terms[i], result=target), target
+    return value
+
+
+def _parsed_subscripts(subscripts: str, operands: Any) -> tuple[list[str], str]:
+    """Return the letters of each operand and of the result, with letters in place of the dots of an ellipsis."""
+    left, arrow, result = subscripts.replace(" ", "").partition("->")
+    terms = left.split(",")
+    if len(terms) != len(operands):
+        raise UnsupportedError(f"numpy.einsum: {subscripts!r} has {len(terms)} terms for {len(operands)} operands")
+    spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in subscripts]
+    hidden = [np.ndim(x) - len(term) + 3 if "..." in term else 0 for term, x in zip(terms, operands, strict=True)]
+    dots = "".join(spare[: max(hidden)])
+    terms = [term.replace("...", dots[len(dots) - n :]) for term, n in zip(terms, hidden, strict=True)]
+    if not arrow:
+        letters = "".join(terms)
+        result = dots + "".join(sorted(c for c in set(letters) if letters.count(c) == 1 and c not in dots))
+    return terms, result.replace("...", dots)
+
+
+# Solving
+
+
+def square_matrices(a: tuple[int, ...], *rest: tuple[int, ...]) -> str:
+    """What functions of square matrices expect."""
+    return f"square matrices in the last two axes, got {a}" + "".join(
+        f", and {shape} with as many rows" for shape in rest
+    )
+
+
+inv = Primitive("inv", np.linalg.inv, expects=square_matrices, a=lambda g, y: -y.mT @ g @ y.mT)
+det = Primitive(
+    "det",
+    np.linalg.det,
+    expects=square_matrices,
+    a=lambda g, a, y: np.expand_dims(g * y, (-2, -1)) * np.linalg.inv(a).mT,
+)
+log_abs_det = Primitive(
+    "slogdet",
+    lambda a: np.linalg.slogdet(a)[1],
+    expects=square_matrices,
+    a=lambda g, a: np.expand_dims(g, (-2, -1)) * np.linalg.inv(a).mT,
+)
+solve_matrix = Primitive(
+    "solve",
+    np.linalg.solve,
+    expects=square_matrices,
+    a=lambda g, a, y: -np.linalg.solve(a.mT, g) @ y.mT,
+    b=lambda g, a: np.linalg.solve(a.mT, g),
+)
+cholesky = Primitive(
+    "cholesky",
+    np.linalg.cholesky,
+    expects=square_matrices,
+    a=lambda g, y: _cholesky_rule(g, y),
+)
+
+
+def _cholesky_rule(g: Any, y: Any) -> Any:
+    """Return y^-T P(y^T g) y^-1, symmetrised; P keeps the lower triangle with half the diagonal (Murray 2016)."""
+    p = np.tril(y.mT @ g) * (1 - 0.5 * np.eye(y.shape[-1], dtype=y.dtype))
+    s = np.linalg.solve(y.mT, np.linalg.solve(y.mT, p.mT).mT)
+    return (s + s.mT) / 2
+
+
+def solve(a: Any, b: Any) -> Any:
+    """Solve a x = b for x; b of one axis is one right-hand side."""
+    if np.ndim(b) == 1:
+        return np.squeeze(solve_matrix(a, np.expand_dims(b, 1)), axis=-1)
+    return solve_matrix(a, b)
+
+
+def slogdet(a: Any) -> Any:
+    """Sign and logarithm of the absolute value of the determinant; the sign is a plain array."""
+    return np.linalg.slogdet(raw(a))._replace(logabsdet=log_abs_det(a))
+
+
+NUMPY.update({np.matmul: matmul, np.dot: dot, np.einsum: einsum})
+NUMPY.update({getattr(np, f.__name__): f for f in (tensordot, outer, inner, vdot)})
+NUMPY.update({getattr(np.linalg, f.__name__): f for f in (solve, slogdet)})
+NUMPY.update({getattr(np.linalg, p.name): p for p in (inv, det, cholesky)})
+NUMPY.update({np.linalg.matmul: matmul, np.linalg.tensordot: tensordot, np.linalg.outer: outer})

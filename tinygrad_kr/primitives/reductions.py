@@ -1,4 +1,7 @@
-"""Along axes: sum, mean, max, min. Ties in max and min share the gradient equally."""
+"""Along axes: sums, products, extremes, norms, and their running forms.
+
+Ties in max and min share the gradient equally. The gradient of norm and std at 0 is 0.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,12 @@ import numpy as np
 
 from tinygrad_kr.engine.primitive import Primitive
 from tinygrad_kr.engine.tensor import NUMPY
+from tinygrad_kr.errors import UnsupportedError
 
 Axis = int | tuple[int, ...] | None
 
 
-def reduced_axis(shape: tuple[int, ...], *, axis: Axis = None, **params: Any) -> str:
+def valid_axis(shape: tuple[int, ...], *, axis: Axis = None, **params: Any) -> str:
     """What a reduction expects of its axis."""
     return f"axis None, or distinct axes from {-len(shape)} to {len(shape) - 1}, got {axis}"
 
@@ -31,7 +35,7 @@ def reduced_count(shape: tuple[int, ...], axis: Axis) -> int:
     return math.prod(shape[i] for i in axes) or 1
 
 
-def _share_of_extreme(g: Any, x: Any, y: Any, axis: Axis, keepdims: bool) -> Any:
+def _if_extreme(g: Any, x: Any, y: Any, axis: Axis, keepdims: bool) -> Any:
     """Give g to the elements that equal the extreme y, in equal parts."""
     hits = x == spread(y, x.shape, axis, keepdims)
     return spread(g, x.shape, axis, keepdims) * hits / np.sum(hits, axis=axis, keepdims=True)
@@ -40,29 +44,141 @@ def _share_of_extreme(g: Any, x: Any, y: Any, axis: Axis, keepdims: bool) -> Any
 sum = Primitive(
     "sum",
     lambda x, *, axis=None, keepdims=False: np.add.reduce(x, axis=axis, keepdims=keepdims),
-    expects=reduced_axis,
+    expects=valid_axis,
     x=lambda g, shape, axis, keepdims: spread(g, shape, axis, keepdims),
 )
 mean = Primitive(
     "mean",
     lambda x, *, axis=None, keepdims=False: np.mean(x, axis=axis, keepdims=keepdims),
-    expects=reduced_axis,
+    expects=valid_axis,
     x=lambda g, shape, axis, keepdims: spread(g / reduced_count(shape, axis), shape, axis, keepdims),
 )
 max = Primitive(
     "max",
     lambda x, *, axis=None, keepdims=False: np.max(x, axis=axis, keepdims=keepdims),
-    expects=reduced_axis,
-    x=lambda g, x, y, axis, keepdims: _share_of_extreme(g, x, y, axis, keepdims),
+    expects=valid_axis,
+    x=lambda g, x, y, axis, keepdims: _if_extreme(g, x, y, axis, keepdims),
 )
 min = Primitive(
     "min",
     lambda x, *, axis=None, keepdims=False: np.min(x, axis=axis, keepdims=keepdims),
-    expects=reduced_axis,
-    x=lambda g, x, y, axis, keepdims: _share_of_extreme(g, x, y, axis, keepdims),
+    expects=valid_axis,
+    x=lambda g, x, y, axis, keepdims: _if_extreme(g, x, y, axis, keepdims),
+)
+logsumexp = Primitive(
+    "logsumexp",
+    lambda x, *, axis=None, keepdims=False: np.logaddexp.reduce(x, axis=axis, keepdims=keepdims),
+    expects=valid_axis,
+    x=lambda g, x, y, axis, keepdims: (
+        spread(g, x.shape, axis, keepdims) * np.exp(x - spread(y, x.shape, axis, keepdims))
+    ),
+)
+euclidean_norm = Primitive(
+    "norm",
+    lambda x, *, axis=None, keepdims=False: np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims)),
+    expects=valid_axis,
+    x=lambda g, x, y, axis, keepdims: x * spread(g / np.where(y == 0, 1, y), x.shape, axis, keepdims),
 )
 
-NUMPY[np.sum] = lambda a, axis=None, *, keepdims=False: sum(a, axis=axis, keepdims=keepdims)
-NUMPY[np.mean] = lambda a, axis=None, *, keepdims=False: mean(a, axis=axis, keepdims=keepdims)
-NUMPY[np.max] = lambda a, axis=None, *, keepdims=False: max(a, axis=axis, keepdims=keepdims)
-NUMPY[np.min] = lambda a, axis=None, *, keepdims=False: min(a, axis=axis, keepdims=keepdims)
+
+def var(a: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
+    """Mean squared distance from the mean."""
+    count = reduced_count(np.shape(a), axis) - ddof
+    return sum(np.square(a - mean(a, axis=axis, keepdims=True)), axis=axis, keepdims=keepdims) / count
+
+
+def std(a: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
+    """Root of the mean squared distance from the mean."""
+    count = reduced_count(np.shape(a), axis) - ddof
+    return euclidean_norm(a - mean(a, axis=axis, keepdims=True), axis=axis, keepdims=keepdims) / math.sqrt(count)
+
+
+def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Vector norms 1, 2 and inf, and the Frobenius norm of matrices."""
+    axes = range(np.ndim(x)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    if ord is None or (len(axes) == 1 and ord == 2) or (len(axes) == 2 and ord == "fro"):
+        return euclidean_norm(x, axis=axis, keepdims=keepdims)
+    if len(axes) == 1 and ord == 1:
+        return sum(np.abs(x), axis=axis, keepdims=keepdims)
+    if len(axes) == 1 and ord == np.inf:
+        return max(np.abs(x), axis=axis, keepdims=keepdims)
+    raise UnsupportedError(
+        f"numpy.linalg.norm: ord={ord!r} over {len(axes)} axes does not work on Tensors.\n"
+        "  supported: vectors with ord 1, 2 or inf, matrices with ord 'fro'"
+    )
+
+
+# Running forms
+
+
+running_sum = Primitive(
+    "cumsum",
+    lambda x, *, axis: np.cumsum(x, axis=axis),
+    expects=valid_axis,
+    x=lambda g, axis: np.flip(np.cumsum(np.flip(g, axis), axis=axis), axis),
+)
+running_product = Primitive(
+    "cumprod",
+    lambda x, *, axis: np.cumprod(x, axis=axis),
+    expects=valid_axis,
+    x=lambda g, x, axis: np.moveaxis(_cumprod_rule(np.moveaxis(g, axis, 0), np.moveaxis(x, axis, 0)), 0, axis),
+)
+
+
+def _cumprod_rule(g: Any, x: Any) -> Any:
+    """Without division, so that zeros are no exception: what stands before times what follows, from the end."""
+    if len(x) == 0:
+        return g
+    before = _exclusive_cumprod(x)
+    following = [g[-1]]
+    for i in range(len(x) - 2, -1, -1):
+        following.append(g[i] + x[i + 1] * following[-1])
+    return before * np.stack(following[::-1])
+
+
+def _exclusive_cumprod(x: Any) -> Any:
+    """Return the product of all elements before each, along the first axis."""
+    return np.concatenate([np.ones_like(x[:1]), np.cumprod(x[:-1], axis=0)])
+
+
+product = Primitive(
+    "prod",
+    lambda x: np.prod(x, axis=0),
+    x=lambda g, x: g * _exclusive_cumprod(x) * np.flip(_exclusive_cumprod(np.flip(x, 0)), 0),
+)
+
+
+def cumsum(a: Any, axis: int | None = None) -> Any:
+    """Running sums."""
+    return running_sum(np.ravel(a), axis=0) if axis is None else running_sum(a, axis=axis)
+
+
+def cumprod(a: Any, axis: int | None = None) -> Any:
+    """Running products."""
+    return running_product(np.ravel(a), axis=0) if axis is None else running_product(a, axis=axis)
+
+
+def prod(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """Product along axes: those axes are made one, the first."""
+    shape = np.shape(a)
+    axes = range(len(shape)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    first = np.moveaxis(a, tuple(axes), tuple(range(len(axes))))
+    result = product(np.reshape(first, (math.prod(shape[i] for i in axes), *first.shape[len(axes) :])))
+    return np.expand_dims(result, tuple(axes)) if keepdims else result
+
+
+NUMPY.update(
+    {
+        np.sum: lambda a, axis=None, *, keepdims=False: sum(a, axis=axis, keepdims=keepdims),
+        np.mean: lambda a, axis=None, *, keepdims=False: mean(a, axis=axis, keepdims=keepdims),
+        np.max: lambda a, axis=None, *, keepdims=False: max(a, axis=axis, keepdims=keepdims),
+        np.min: lambda a, axis=None, *, keepdims=False: min(a, axis=axis, keepdims=keepdims),
+        np.var: var,
+        np.std: std,
+        np.prod: prod,
+        np.cumsum: cumsum,
+        np.cumprod: cumprod,
+        np.linalg.norm: norm,
+    }
+)
+NUMPY[np.amax], NUMPY[np.amin] = NUMPY[np.max], NUMPY[np.min]
