@@ -9,21 +9,29 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_kr.engine.tensor import Tensor, raw
-from tinygrad_kr.errors import DtypeError, LabelError, ShapeError
-from tinygrad_kr.primitives import activations, elementwise, linalg, losses
+from tinygrad_kr.primitives import activations, elementwise, linalg, losses, reductions
+from tinygrad_kr.primitives.losses import floats, require_same_shape, rows_and_targets
 
 __all__ = [
     "cross_entropy_error",
+    "elu",
+    "gelu",
+    "hard_sigmoid",
+    "hard_tanh",
     "identity",
     "leaky_relu",
     "linear",
     "log_softmax",
+    "logsumexp",
     "mean_squared_error",
     "relu",
+    "selu",
     "sigmoid",
+    "silu",
     "softmax",
     "softmax_cross_entropy",
+    "softplus",
+    "softsign",
     "step",
     "sum_squares_error",
     "tanh",
@@ -118,6 +126,107 @@ def step(x: Any) -> Any:
     return activations.step(x)
 
 
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    """Exponential linear unit: x if x > 0, else alpha (exp(x) - 1) (Clevert et al. 2015).
+
+    Examples
+    --------
+    >>> elu(np.array([-1000.0, 2.0]))
+    array([-1.,  2.])
+    """
+    return activations.elu(x, alpha=alpha)
+
+
+def selu(x: Any) -> Any:
+    """Scaled ELU, which keeps mean 0 and variance 1 through deep networks (Klambauer et al. 2017).
+
+    Examples
+    --------
+    >>> selu(np.array([-1000.0, 1.0])).round(4)
+    array([-1.7581,  1.0507])
+    """
+    return 1.0507009873554805 * activations.elu(x, alpha=1.6732632423543772)
+
+
+def gelu(x: Any) -> Any:
+    """Gaussian error linear unit in its tanh form (Hendrycks and Gimpel 2016).
+
+    1/2 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x**3))).
+
+    Examples
+    --------
+    >>> gelu(np.array([-1.0, 0.0, 1.0])).round(4)
+    array([-0.1588,  0.    ,  0.8412])
+    """
+    return activations.gelu(x)
+
+
+def silu(x: Any) -> Any:
+    """Return x sigmoid(x), also called swish.
+
+    Examples
+    --------
+    >>> silu(np.array([-1.0, 0.0, 1000.0])).round(4)
+    array([-2.689e-01,  0.000e+00,  1.000e+03])
+    """
+    return activations.silu(x)
+
+
+def softplus(x: Any) -> Any:
+    """Return log(1 + exp(x)), a smooth ReLU, exact for any finite x.
+
+    Examples
+    --------
+    >>> softplus(np.array([-1000.0, 0.0, 1000.0])).round(4)
+    array([0.000e+00, 6.931e-01, 1.000e+03])
+    """
+    return activations.softplus(x)
+
+
+def softsign(x: Any) -> Any:
+    """Return x / (1 + |x|).
+
+    Examples
+    --------
+    >>> softsign(np.array([-1.0, 3.0]))
+    array([-0.5 ,  0.75])
+    """
+    return activations.softsign(x)
+
+
+def hard_sigmoid(x: Any) -> Any:
+    """Straight-line sigmoid: x / 6 + 1/2, kept within [0, 1].
+
+    Examples
+    --------
+    >>> hard_sigmoid(np.array([-4.0, 0.0, 4.0]))
+    array([0. , 0.5, 1. ])
+    """
+    return np.clip(x / 6 + 0.5, 0, 1)
+
+
+def hard_tanh(x: Any) -> Any:
+    """Straight-line tanh: x kept within [-1, 1].
+
+    Examples
+    --------
+    >>> hard_tanh(np.array([-4.0, 0.5, 4.0]))
+    array([-1. ,  0.5,  1. ])
+    """
+    return np.clip(x, -1, 1)
+
+
+def logsumexp(x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
+    """Return log(sum(exp(x))) along axes, exact for any finite x; its gradient is the softmax.
+
+    Examples
+    --------
+    >>> float(logsumexp(np.array([1000.0, 1000.0])))
+    1000.6931471805599
+    """
+    return reductions.logsumexp(x, axis=axis, keepdims=keepdims)
+
+
 def softmax(x: Any, axis: int = -1) -> Any:
     """Turn scores into probabilities: exp(x) / sum(exp(x)) along an axis.
 
@@ -204,8 +313,8 @@ def sum_squares_error(y: Any, t: Any) -> Any:
     >>> float(sum_squares_error(y, t))
     0.09750000000000003
     """
-    _require_same_shape("sum_squares_error", y, t)
-    return 0.5 * np.sum((_floats(y) - t) ** 2)
+    require_same_shape("sum_squares_error", y, t)
+    return 0.5 * np.sum((floats(y) - t) ** 2)
 
 
 def mean_squared_error(y: Any, t: Any) -> Any:
@@ -228,8 +337,8 @@ def mean_squared_error(y: Any, t: Any) -> Any:
     >>> float(mean_squared_error(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     2.0
     """
-    _require_same_shape("mean_squared_error", y, t)
-    return np.mean((_floats(y) - t) ** 2)
+    require_same_shape("mean_squared_error", y, t)
+    return np.mean((floats(y) - t) ** 2)
 
 
 def cross_entropy_error(y: Any, t: Any, delta: float = 1e-7) -> Any:
@@ -264,7 +373,7 @@ def cross_entropy_error(y: Any, t: Any, delta: float = 1e-7) -> Any:
     >>> float(cross_entropy_error(y, 2))
     0.510825457099338
     """
-    y, t, are_labels = _rows_and_targets("cross_entropy_error", y, t)
+    y, t, are_labels = rows_and_targets("cross_entropy_error", y, t)
     if are_labels:
         return -np.sum(np.log(losses.picked(y, t) + delta)) / len(t)
     return -np.sum(t * np.log(y + delta)) / len(y)
@@ -301,54 +410,7 @@ def softmax_cross_entropy(scores: Any, t: Any) -> Any:
     >>> float(softmax_cross_entropy(np.array([[0.0, 1000.0]]), np.array([0])))
     1000.0
     """
-    scores, t, are_labels = _rows_and_targets("softmax_cross_entropy", scores, t)
+    scores, t, are_labels = rows_and_targets("softmax_cross_entropy", scores, t)
     if are_labels:
         return losses.label_cross_entropy(scores, t)
     return -np.sum(t * activations.log_softmax(scores)) / len(scores)
-
-
-def _floats(value: Any) -> Any:
-    return value if isinstance(value, Tensor) else np.asarray(value)
-
-
-def _require_same_shape(name: str, y: Any, t: Any) -> None:
-    if np.shape(y) != np.shape(t):
-        raise ShapeError(
-            f"{name}: predictions and targets must have the same shape, got y {np.shape(y)} and t {np.shape(t)}\n"
-            "  class labels become rows with datasets.one_hot(labels, num_classes)"
-        )
-
-
-def _rows_and_targets(name: str, y: Any, t: Any) -> tuple[Any, Any, bool]:
-    """Bring y to shape (N, C) and t to labels (N,) or rows (N, C), told apart by t's shape and dtype."""
-    y, t = _floats(y), raw(t) if isinstance(t, Tensor) and not t.requires_grad else _floats(t)
-    if y.ndim == 2 and t.ndim == 1 and len(y) == len(t) and t.dtype.kind in "iu":
-        return y, t, True
-    if y.ndim == 0:
-        raise ShapeError(f"{name}: expected the classes along the last axis, got a single number")
-    rows = y.reshape(-1, y.shape[-1])
-    if t.shape == y.shape:
-        if t.dtype.kind in "iub":
-            _require_one_hot(name, t.reshape(rows.shape))
-        return rows, t.reshape(rows.shape), False
-    if t.shape != y.shape[:-1] and not (t.size == 1 == len(rows)):
-        raise ShapeError(
-            f"{name}: targets {t.shape} do not fit {y.shape}\n"
-            f"  expected integer labels of shape {y.shape[:-1]}, or rows of shape {y.shape}"
-        )
-    if t.dtype.kind not in "iu":
-        raise DtypeError(
-            f"{name}: labels must be integers, got {t.dtype} of shape {t.shape}\n"
-            f"  use t.astype(int) for labels, or pass one-hot rows of shape {y.shape}"
-        )
-    return rows, t.reshape(-1), True
-
-
-def _require_one_hot(name: str, rows: Any) -> None:
-    """Integers of the shape of the scores are taken for one-hot rows only if they are."""
-    bad = np.flatnonzero((np.sum(rows == 1, axis=1) != 1) | (np.sum(rows != 0, axis=1) != 1))
-    if bad.size:
-        raise LabelError(
-            f"{name}: integer targets of the shape of the scores must be one-hot rows, but row {bad[0]} is "
-            f"{rows[bad[0]]}\n  pass labels of shape {rows.shape[:-1]}, or soft targets as floats"
-        )

@@ -81,7 +81,6 @@ class Leaf:
     """The place in the graph of a parameter, where its gradient arrives."""
 
     __slots__ = ("dtype", "grad", "number", "shape")
-    links = ()
 
     def __init__(self, data: Any) -> None:
         self.number = next(numbers)
@@ -148,7 +147,7 @@ def walk(
     retain_graph: bool = False,
     wrap: Callable[[Any, Link], Any] | None = None,
     since: int = 0,
-) -> dict[Link, tuple[Array, bool]]:
+) -> tuple[dict[Link, Array], set[Link]]:
     """Carry a cotangent from ``root`` back to the leaves: one vector-Jacobian product of the whole graph.
 
     Parameters
@@ -169,40 +168,46 @@ def walk(
 
     Returns
     -------
-    dict
-        For each Node or Leaf where the walk ended, its gradient and whether nobody else holds that array.
+    gradients : dict
+        For each Node or Leaf where the walk ended, its gradient.
+    borrowed : set
+        Those of them whose gradient somebody else may hold as well.
     """
     order = reachable(root, since)
     useful = None if wanted is None else leading_to(wanted, order)
     stops = frozenset(wanted or ())
-    gradients: dict[Link, tuple[Array, bool]] = {root: (cotangent, False)}
+    gradients: dict[Link, Array] = {root: cotangent}
+    borrowed = {root}
     for node in order:
-        if not node.links or node in stops or node not in gradients:
+        if node in stops or node not in gradients:
             continue
-        g = gradients.pop(node)[0]
-        if node.guards or node.origin is not None:
-            node.check()
+        g = gradients.pop(node)
         for link, gradient in zip(node.links, node.primitive.pull_back(node, g, useful, wrap)):  # noqa: B905
             if gradient is None:
                 continue
-            if link in gradients:
-                gradients[link] = accumulated(*gradients[link], gradient), True
-            else:  # whoever else may hold it: the next link, or the user
-                gradients[link] = gradient, wrap is None and gradient is not g and gradient.base is None
+            if link in gradients:  # the first is borrowed, the second allocates, later ones add in place
+                gradients[link] = accumulated(gradients[link], gradient, link in borrowed)
+                borrowed.discard(link)
+            else:
+                gradients[link] = gradient
+                if gradient is g or getattr(gradient, "base", g) is not None:
+                    borrowed.add(link)
         if not retain_graph:
             node.free()
-    return gradients
+    return gradients, borrowed
 
 
 def reachable(root: Link, since: int) -> list[Any]:
-    """All that ``root`` depends on, latest first: every Node comes before the Nodes it depends on."""
+    """All Nodes that ``root`` depends on, latest first: every Node comes before the Nodes it depends on."""
+    if type(root) is Leaf:
+        return []
     found, seen = [root], {root}
     for node in found:  # grows as it is read
         for link in node.links:
-            if link is not None and link not in seen and link.number > since:
+            if type(link) is Node and link not in seen and link.number > since:
                 seen.add(link)
                 found.append(link)
-        if not node.links and type(node) is Node:
+        if node.guards or not node.links or node.origin is not None:
             node.check()
     found.sort(key=by_number, reverse=True)
     return found
@@ -220,12 +225,12 @@ def leading_to(wanted: Sequence[Link], order: Sequence[Link]) -> set[Link]:
     return useful
 
 
-def accumulated(total: Array, ours: bool, more: Array) -> Array:
+def accumulated(total: Array, more: Array, borrowed: bool) -> Array:
     """Return the sum, in place only where the running total is known to be held by nobody else."""
-    if ours and type(total) is np.ndarray:
-        total += more
-        return total
-    return total + more
+    if borrowed or type(total) is not np.ndarray:
+        return total + more
+    total += more
+    return total
 
 
 def fit(gradient: Array, link: Link, primitive: Primitive, position: int) -> Array:
@@ -233,6 +238,8 @@ def fit(gradient: Array, link: Link, primitive: Primitive, position: int) -> Arr
 
     An axis along which the operand was repeated is summed over.
     """
+    if type(gradient) is np.ndarray and gradient.dtype is link.dtype and gradient.shape[1:] == link.shape:
+        return np.add.reduce(gradient)  # the commonest case: a bias, shared by a batch
     if isinstance(gradient, np.generic):
         gradient = np.asarray(gradient)
     extra = gradient.ndim - len(link.shape)

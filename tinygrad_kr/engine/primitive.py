@@ -121,9 +121,8 @@ class Primitive:
         kept, dropped = self._plans.get(wants | bit) or self._plan(wants, len(operands))
         guards: Any = ()
         for i in kept:
-            version_now = getattr(operands[i], "_version", None)
-            if version_now is not None:
-                guards += ((version_now, version_now[0], i),)
+            if type(operands[i]) is Tensor and operands[i]._version is not None:
+                guards += ((operands[i]._version, operands[i]._version[0], i),)
         arrays.append(output)
         if self.residue is not None:
             arrays.append(r)

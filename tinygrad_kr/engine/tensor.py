@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,21 @@ def _comparison(ufunc: Callable[..., Any]) -> Any:
     return lambda self, other: ufunc(self.data, raw(other))
 
 
-def _in_place(ufunc: Callable[..., Any]) -> Any:
-    return lambda self, other: self._updated(ufunc, other)
+def _in_place(ufunc: Any) -> Any:
+    """Return an in-place operator: an update outside the graph; on the graph, a new Tensor."""
+
+    def operator(self: Tensor, other: Any) -> Any:
+        if mode.get().recording and (self._node is not None or (isinstance(other, Tensor) and other._node is not None)):
+            self._forbid_update(ufunc.__name__)
+            return NUMPY[ufunc](self, other)
+        self._count_change(ufunc.__name__)
+        try:
+            ufunc(self.data, other.data if isinstance(other, Tensor) else other, out=self.data)
+        except ValueError as error:
+            raise ShapeError(f"{ufunc.__name__} in place: {self.label()} {self.shape}: {error}") from error
+        return self
+
+    return operator
 
 
 def _method(function: Any) -> Any:
@@ -182,11 +196,12 @@ class Tensor:
                 f"backward: {self.label()} {self.shape} was computed from no Tensor that requires a gradient.\n"
                 "  make the parameters with Tensor(..., requires_grad=True), and compute outside no_grad()"
             )
-        for leaf, (g, ours) in walk(self._node, self._cotangent(gradient), retain_graph=retain_graph).items():
+        gradients, borrowed = walk(self._node, self._cotangent(gradient), retain_graph=retain_graph)
+        for leaf, g in gradients.items():
             if leaf.grad is not None:
                 leaf.grad = leaf.grad + g
             else:
-                leaf.grad = g if ours else g.copy()
+                leaf.grad = g.copy() if leaf in borrowed else g
 
     def _cotangent(self, gradient: Any) -> Any:
         if gradient is None:
@@ -196,7 +211,7 @@ class Tensor:
                     f"number has a gradient by itself.\n  reduce it first, for example np.sum(t).backward(), or call "
                     f"t.backward(gradient) with an array of shape {self.shape}"
                 )
-            return np.array(1, self.dtype).reshape(self.shape)
+            return one(self.dtype).reshape(self.shape)
         gradient = np.asarray(gradient, dtype=self.dtype)
         if gradient.shape != self.shape:
             raise ShapeError(f"backward: the cotangent must have the shape {self.shape}, got {gradient.shape}")
@@ -229,26 +244,8 @@ class Tensor:
         value = np.asarray(raw(value))
         if value.shape != self.shape:
             raise ShapeError(f"assign: {self.label()} has shape {self.shape}, the new values have {value.shape}")
-        self._writable("assign")
+        self._count_change("assign")
         np.copyto(self.data, value, casting="same_kind")
-
-    def _updated(self, ufunc: Any, other: Any) -> Tensor:
-        """Carry out an in-place operator: an update outside the graph; on the graph, a new Tensor."""
-        if mode.get().recording and (self.requires_grad or (isinstance(other, Tensor) and other.requires_grad)):
-            if isinstance(self._node, Leaf):
-                raise GraphError(
-                    f"{ufunc.__name__}: {self.label()} {self.shape} is a parameter, and changing it in place while the "
-                    "graph is recorded would make its gradient ambiguous.\n"
-                    "  for an update write: with no_grad(): w -= step   (or w.assign(values))\n"
-                    "  for a new value write: v = w - step"
-                )
-            return NUMPY[ufunc](self, other)  # type: ignore[no-any-return]
-        self._writable(ufunc.__name__)
-        try:
-            ufunc(self.data, raw(other), out=self.data)
-        except ValueError as error:
-            raise ShapeError(f"{ufunc.__name__} in place: {self.label()} {self.shape}: {error}") from error
-        return self
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if mode.get().recording and (self.requires_grad or (isinstance(value, Tensor) and value.requires_grad)):
@@ -256,10 +253,20 @@ class Tensor:
                 f"item assignment into {self.label()} {self.shape} cannot be recorded.\n"
                 "  use np.where(mask, new, old), or np.concatenate; for an update write it under no_grad()"
             )
-        self._writable("item assignment")
+        self._count_change("item assignment")
         self.data[raw(index)] = raw(value)
 
-    def _writable(self, action: str) -> None:
+    def _forbid_update(self, action: str) -> None:
+        """Refuse to change a parameter while the graph is recorded."""
+        if isinstance(self._node, Leaf):
+            raise GraphError(
+                f"{action}: {self.label()} {self.shape} is a parameter, and changing it in place while the graph is "
+                "recorded would make its gradient ambiguous.\n"
+                "  for an update write: with no_grad(): w -= step   (or w.assign(values))\n"
+                "  for a new value write: v = w - step"
+            )
+
+    def _count_change(self, action: str) -> None:
         """Count a change in place, or refuse it."""
         if isinstance(self._node, Node):
             raise GraphError(
@@ -427,6 +434,14 @@ class Tensor:
                 "  copy t.detach(), or save t.data"
             )
         return Tensor, (self.data, self.requires_grad, self.name)
+
+
+@cache
+def one(dtype: Any) -> Any:
+    """Return the number 1 in a dtype, the cotangent with which most walks begin."""
+    number = np.ones((), dtype)
+    number.flags.writeable = False
+    return number
 
 
 def indexing(x: Any, index: Any) -> Any:

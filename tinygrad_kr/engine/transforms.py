@@ -55,10 +55,10 @@ class Trace:
             gradients: dict[Link, Any] = {}
             if root is not None:
                 wrap = lift if self.inner else None
-                gradients = walk(root, cotangent, links, retain_graph=True, wrap=wrap, since=self.since)
+                gradients, _ = walk(root, cotangent, links, retain_graph=True, wrap=wrap, since=self.since)
 
         def gradient(x: Tensor) -> Any:
-            return self.finished(gradients[x._node][0] if x._node in gradients else np.zeros(x.shape, x.dtype))
+            return self.finished(gradients[x._node] if x._node in gradients else np.zeros(x.shape, x.dtype))
 
         return tuple(tree_map(gradient, x) for x in self.variables)
 

@@ -40,17 +40,9 @@ matrix_product = Primitive(
 )
 
 
-def _linear(x: Any, w: Any, b: Any) -> Any:
-    y = np.dot(x, w)
-    if type(y) is np.ndarray and y.dtype is b.dtype:  # nobody else has seen y yet
-        y += b
-        return y
-    return y + b
-
-
 linear = Primitive(
     "linear",
-    _linear,
+    lambda x, w, b: np.dot(x, w) + b,
     expects=lambda x, w, b: f"x (..., in), w (in, out), b (out,), got {x}, {w}, {b}",
     x=lambda g, w: np.dot(g, w.T),
     w=lambda g, x: _summed_outer(x, g),

@@ -1,14 +1,24 @@
-"""The fused loss: softmax and cross-entropy in one operation, from scores to a number."""
+"""Losses: softmax and cross-entropy fused in one operation; what targets may look like."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from tinygrad_kr.engine.primitive import Primitive
-from tinygrad_kr.errors import LabelError
+from tinygrad_kr.engine.tensor import Tensor, raw
+from tinygrad_kr.errors import DtypeError, LabelError, ShapeError
 from tinygrad_kr.primitives.activations import softmax
+
+
+@lru_cache(maxsize=16)
+def rows(count: int) -> Any:
+    """Return the row numbers of a batch, the same at every step."""
+    numbers = np.arange(count)
+    numbers.flags.writeable = False
+    return numbers
 
 
 def _label_cross_entropy(scores: Any, labels: Any) -> tuple[Any, Any]:
@@ -22,24 +32,24 @@ def _label_cross_entropy(scores: Any, labels: Any) -> tuple[Any, Any]:
     sums = np.add.reduce(r, axis=-1, keepdims=True)
     loss = np.add.reduce(np.log(sums[:, 0]) - true_scores) / len(labels)
     r /= sums
-    r[np.arange(len(labels)), labels] -= 1
+    r[rows(len(labels)), labels] -= 1
     return loss, r
 
 
 def _residue(scores: Any, labels: Any) -> Any:
     one_hot = np.zeros(scores.shape, scores.dtype)
-    one_hot[np.arange(len(labels)), labels] = 1
+    one_hot[rows(len(labels)), labels] = 1
     return softmax(scores) - one_hot
 
 
-def picked(rows: Any, labels: Any) -> Any:
+def picked(scores: Any, labels: Any) -> Any:
     """Return the entry of each row that its label names."""
     try:
         if np.minimum.reduce(labels, initial=0) >= 0:
-            return rows[np.arange(len(labels)), labels]
+            return scores[rows(len(labels)), labels]
     except IndexError:
         pass
-    classes = rows.shape[-1]
+    classes = scores.shape[-1]
     position = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
     raise LabelError(
         f"label {labels[position]} at position {position} is out of range\n"
@@ -54,3 +64,52 @@ label_cross_entropy = Primitive(
     scores=lambda g, r: r * (g / len(r)),
     labels=None,
 )
+
+
+def floats(value: Any) -> Any:
+    """Make an array of what is not yet an array or a Tensor."""
+    return value if isinstance(value, Tensor) else np.asarray(value)
+
+
+def require_same_shape(name: str, y: Any, t: Any) -> None:
+    """Raise ShapeError unless predictions and targets have one shape."""
+    if np.shape(y) != np.shape(t):
+        raise ShapeError(
+            f"{name}: predictions and targets must have the same shape, got y {np.shape(y)} and t {np.shape(t)}\n"
+            "  class labels become rows with datasets.one_hot(labels, num_classes)"
+        )
+
+
+def rows_and_targets(name: str, y: Any, t: Any) -> tuple[Any, Any, bool]:
+    """Bring y to shape (N, C) and t to labels (N,) or rows (N, C), told apart by t's shape and dtype."""
+    y, t = floats(y), raw(t) if isinstance(t, Tensor) and not t.requires_grad else floats(t)
+    if y.ndim == 2 and t.ndim == 1 and len(y) == len(t) and t.dtype.kind in "iu":
+        return y, t, True
+    if y.ndim == 0:
+        raise ShapeError(f"{name}: expected the classes along the last axis, got a single number")
+    rows = y.reshape(-1, y.shape[-1])
+    if t.shape == y.shape:
+        if t.dtype.kind in "iub":
+            _require_one_hot(name, t.reshape(rows.shape))
+        return rows, t.reshape(rows.shape), False
+    if t.shape != y.shape[:-1] and not (t.size == 1 == len(rows)):
+        raise ShapeError(
+            f"{name}: targets {t.shape} do not fit {y.shape}\n"
+            f"  expected integer labels of shape {y.shape[:-1]}, or rows of shape {y.shape}"
+        )
+    if t.dtype.kind not in "iu":
+        raise DtypeError(
+            f"{name}: labels must be integers, got {t.dtype} of shape {t.shape}\n"
+            f"  use t.astype(int) for labels, or pass one-hot rows of shape {y.shape}"
+        )
+    return rows, t.reshape(-1), True
+
+
+def _require_one_hot(name: str, rows: Any) -> None:
+    """Integers of the shape of the scores are taken for one-hot rows only if they are."""
+    bad = np.flatnonzero((np.sum(rows == 1, axis=1) != 1) | (np.sum(rows != 0, axis=1) != 1))
+    if bad.size:
+        raise LabelError(
+            f"{name}: integer targets of the shape of the scores must be one-hot rows, but row {bad[0]} is "
+            f"{rows[bad[0]]}\n  pass labels of shape {rows.shape[:-1]}, or soft targets as floats"
+        )
