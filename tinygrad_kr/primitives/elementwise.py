@@ -39,8 +39,8 @@ square = Primitive("square", np.square, x=lambda g, x: 2 * g * x)
 sqrt = Primitive("sqrt", np.sqrt, x=lambda g, y: g / (2 * y))
 cbrt = Primitive("cbrt", np.cbrt, x=lambda g, y: g / (3 * y * y))
 hypot = Primitive("hypot", np.hypot, expects=broadcasting, a=lambda g, a, y: g * a / y, b=lambda g, b, y: g * b / y)
-deg2rad = Primitive("deg2rad", np.deg2rad, x=lambda g: g * (np.pi / 180))
-rad2deg = Primitive("rad2deg", np.rad2deg, x=lambda g: g * (180 / np.pi))
+deg2rad, radians = (Primitive(f.__name__, f, x=lambda g: g * (np.pi / 180)) for f in (np.deg2rad, np.radians))
+rad2deg, degrees = (Primitive(f.__name__, f, x=lambda g: g * (180 / np.pi)) for f in (np.rad2deg, np.degrees))
 
 array_power = Primitive(
     "power",

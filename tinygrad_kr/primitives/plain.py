@@ -25,7 +25,7 @@ INSTEAD.update(
         "append": "use np.concatenate",
         "average": "use np.sum(weights * t) / np.sum(weights)",
         "column_stack": "use np.stack(..., axis=1)",
-        "convolve": "use np.lib.stride_tricks-like slices with np.sum, or a matrix product",
+        "convolve": "use a sum of shifted slices times the weights",
         "cross": "write the products of components, with np.stack",
         "delete": "use indexing with the elements to keep",
         "diff": "use t[1:] - t[:-1]",
