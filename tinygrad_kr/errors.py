@@ -49,7 +49,7 @@ class MutationError(GraphError):
 
 
 class NonFiniteError(ArithmeticError):
-    """A NaN or infinity where ``debug()`` forbids one."""
+    """A NaN or infinity where there must be none: a diverged loss, or any result under ``debug()``."""
 
 
 class DataError(ValueError):

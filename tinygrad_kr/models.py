@@ -20,8 +20,7 @@ ACTIVATIONS: dict[str, Callable[..., Any]] = {
     f.__name__: f for f in (F.sigmoid, F.tanh, F.relu, F.leaky_relu, F.identity, F.step)
 }
 LOSSES: dict[str, Callable[..., Any]] = {
-    f.__name__: f
-    for f in (F.softmax_cross_entropy, F.cross_entropy_error, F.sum_squares_error, F.mean_squared_error)
+    f.__name__: f for f in (F.softmax_cross_entropy, F.cross_entropy_error, F.sum_squares_error, F.mean_squared_error)
 }
 
 
