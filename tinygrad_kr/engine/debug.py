@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_kr.engine.graph import Node, switched
+from tinygrad_kr.engine.graph import Node, Switch, mode
 from tinygrad_kr.errors import MutationError, NonFiniteError
 
 __all__ = ["debug"]
 
 
-def debug() -> Any:
+class debug(Switch):
     """Look closely at every operation until the ``with`` block ends.
 
     An error of a backward pass names the line where the operation was called; an array that was changed by a raw
@@ -32,7 +32,11 @@ def debug() -> Any:
     Traceback (most recent call last):
     tinygrad_kr.errors.NonFiniteError: log made ...
     """
-    return switched(debugging=True)
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        self.token = mode.set(mode.get()._replace(debugging=True))
 
 
 class Origin:

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from tinygrad_kr.errors import DtypeError, FreedGraphError, MutationError, ShapeError
 
@@ -37,23 +38,17 @@ RECORDING, NOT_RECORDING = Mode(), Mode(recording=False)
 mode: ContextVar[Mode] = ContextVar("tinygrad_kr_mode", default=RECORDING)
 
 
-class switched:
-    """Change the mode for the current thread or task; what was before comes back also after an error."""
+class Switch:
+    """Change the mode until the ``with`` block ends; what was before comes back also after an error."""
 
-    __slots__ = ("changes", "token")
-
-    def __init__(self, **changes: bool) -> None:
-        self.changes = changes
-
-    def __enter__(self) -> None:
-        new = mode.get()._replace(**self.changes)
-        self.token = mode.set(RECORDING if new == RECORDING else new)
+    __slots__ = ("token",)
+    token: Any
 
     def __exit__(self, *error: Any) -> None:
         mode.reset(self.token)
 
 
-class no_grad(switched):
+class no_grad(Switch):
     """Compute without recording a graph, in this thread or task, until the ``with`` block ends.
 
     Use it for inference, and for parameter updates in place.
@@ -70,11 +65,19 @@ class no_grad(switched):
 
     __slots__ = ()
 
-    def __init__(self) -> None:
-        super().__init__(recording=False)
+    def __enter__(self) -> None:
+        state = mode.get()
+        self.token = mode.set(NOT_RECORDING if state is RECORDING else state._replace(recording=False))
+
+
+class recording(Switch):
+    """Record a graph, also inside ``no_grad()``: the transforms need one."""
+
+    __slots__ = ()
 
     def __enter__(self) -> None:
-        self.token = mode.set(NOT_RECORDING if mode.get() is RECORDING else mode.get()._replace(recording=False))
+        state = mode.get()
+        self.token = mode.set(state if state.recording else RECORDING._replace(debugging=state.debugging))
 
 
 class Leaf:
@@ -134,10 +137,6 @@ class Node:
         if self.origin is not None:
             self.origin.check(self)
 
-    def free(self) -> None:
-        """Let go of the saved arrays and of the graph above."""
-        self.saved, self.links, self.guards = None, (), ()
-
 
 def walk(
     root: Link,
@@ -181,19 +180,33 @@ def walk(
     for node in order:
         if node in stops or node not in gradients:
             continue
-        g = gradients.pop(node)
-        for link, gradient in zip(node.links, node.primitive.pull_back(node, g, useful, wrap)):  # noqa: B905
-            if gradient is None:
-                continue
-            if link in gradients:  # the first is borrowed, the second allocates, later ones add in place
-                gradients[link] = accumulated(gradients[link], gradient, link in borrowed)
-                borrowed.discard(link)
-            else:
-                gradients[link] = gradient
-                if gradient is g or getattr(gradient, "base", g) is not None:
-                    borrowed.add(link)
-        if not retain_graph:
-            node.free()
+        g, primitive, saved = gradients.pop(node), node.primitive, node.saved
+        position = 0
+        try:
+            for position, link in enumerate(node.links):
+                if link is None or (useful is not None and link not in useful):
+                    continue
+                rule, needs, keywords = primitive.rules[position] if position < primitive.last else primitive.rules[-1]
+                if wrap is None and not keywords:
+                    gradient = rule(g, *map(saved.__getitem__, needs))
+                else:
+                    gradient = primitive.pull_back(node, position, g, wrap)
+                if type(gradient) is not ndarray or gradient.shape != link.shape or gradient.dtype is not link.dtype:
+                    gradient = fit(gradient, link, primitive, position)
+                if link in gradients:  # the first is borrowed, the second allocates, later ones add in place
+                    gradients[link] = accumulated(gradients[link], gradient, link in borrowed)
+                    borrowed.discard(link)
+                else:
+                    gradients[link] = gradient
+                    if gradient is g or getattr(gradient, "base", g) is not None:
+                        borrowed.add(link)
+        except Exception as error:
+            error.add_note(f"in the backward pass of {primitive.name}, for its operand {primitive.label(position)}")
+            if node.origin is not None:
+                error.add_note(f"the operation was called at {node.origin.where}")
+            raise
+        if not retain_graph:  # let go of the saved arrays and of the graph above
+            node.saved, node.links, node.guards = None, (), ()
     return gradients, borrowed
 
 
@@ -207,7 +220,10 @@ def reachable(root: Link, since: int) -> list[Any]:
             if type(link) is Node and link not in seen and link.number > since:
                 seen.add(link)
                 found.append(link)
-        if node.guards or not node.links or node.origin is not None:
+        for version, then, _ in node.guards:
+            if version[0] != then:
+                node.check()
+        if node.saved is None or node.origin is not None:
             node.check()
     found.sort(key=by_number, reverse=True)
     return found
@@ -227,7 +243,7 @@ def leading_to(wanted: Sequence[Link], order: Sequence[Link]) -> set[Link]:
 
 def accumulated(total: Array, more: Array, borrowed: bool) -> Array:
     """Return the sum, in place only where the running total is known to be held by nobody else."""
-    if borrowed or type(total) is not np.ndarray:
+    if borrowed or type(total) is not ndarray:
         return total + more
     total += more
     return total
@@ -238,7 +254,7 @@ def fit(gradient: Array, link: Link, primitive: Primitive, position: int) -> Arr
 
     An axis along which the operand was repeated is summed over.
     """
-    if type(gradient) is np.ndarray and gradient.dtype is link.dtype and gradient.shape[1:] == link.shape:
+    if type(gradient) is ndarray and gradient.dtype is link.dtype and gradient.shape[1:] == link.shape:
         return np.add.reduce(gradient)  # the commonest case: a bias, shared by a batch
     if isinstance(gradient, np.generic):
         gradient = np.asarray(gradient)

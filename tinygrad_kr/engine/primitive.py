@@ -10,13 +10,14 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_kr.engine.debug import record_origin, require_finite
-from tinygrad_kr.engine.graph import RECORDING, Link, Node, fit, mode
+from tinygrad_kr.engine.graph import RECORDING, Link, Node, mode
 from tinygrad_kr.engine.tensor import NUMPY, Tensor
 from tinygrad_kr.errors import DtypeError, ShapeError
 
 __all__ = ["Primitive"]
 
 Rule = Callable[..., Any]
+new_tensor = Tensor.__new__
 SCALARS = frozenset((float, int, bool))
 
 
@@ -53,7 +54,7 @@ class Primitive:
     array([ 3., 12.])
     """
 
-    __slots__ = ("_defaults", "_plans", "expects", "forward", "name", "operands", "residue", "rules")
+    __slots__ = ("_defaults", "_plans", "expects", "forward", "last", "name", "operands", "residue", "rules")
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class Primitive:
         self.expects = expects
         self.residue = residue
         self.operands = tuple(rules)
+        self.last = len(rules) - 1  # its rule also serves the operands that follow
         self.rules = [_parsed(self, rule) if rule else None for rule in rules.values()]
         self._defaults = _keyword_defaults(forward)
         self._plans: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
@@ -131,41 +133,16 @@ class Primitive:
         node = Node(self, links, arrays, params, output, guards)
         if state.debugging:
             record_origin(node)
-        return Tensor.of(output, node, version)
+        tensor = new_tensor(Tensor)  # Tensor.of, written out: this is where the time goes
+        tensor.data, tensor.name, tensor._node, tensor._version = output, None, node, version
+        return tensor
 
-    def pull_back(
-        self, node: Node, g: Any, useful: set[Link] | None, wrap: Callable[[Any, Link], Any] | None
-    ) -> list[Any]:
-        """Apply the rules: the cotangent of the output becomes a gradient of each operand that wants one."""
-        gradients: list[Any] = []
-        saved = node.saved
-        for position, link in enumerate(node.links):
-            if link is None or (useful is not None and link not in useful):
-                gradients.append(None)
-                continue
-            rule, needs, keywords = self._rule(position)
-            try:
-                if wrap is not None:
-                    values = [self._wrapped(node, i, wrap) for i in needs]
-                    gradient = rule(g, *values, **self._settings(node, position, keywords))
-                elif keywords:
-                    gradient = rule(g, *map(saved.__getitem__, needs), **self._settings(node, position, keywords))
-                else:
-                    gradient = rule(g, *map(saved.__getitem__, needs))
-            except Exception as error:
-                error.add_note(f"in the backward pass of {self.name}, for its operand {self.label(position)}")
-                if node.origin is not None:
-                    error.add_note(f"the operation was called at {node.origin.where}")
-                raise
-            if type(gradient) is not ndarray or gradient.shape != link.shape or gradient.dtype is not link.dtype:
-                gradient = fit(gradient, link, self, position)
-            gradients.append(gradient)
-        return gradients
-
-    def _settings(self, node: Node, position: int, keywords: tuple[str, ...]) -> dict[str, Any]:
-        """Return what a rule asked for by keyword: shape and position of its operand, static parameters."""
+    def pull_back(self, node: Node, position: int, g: Any, wrap: Callable[[Any, Link], Any] | None) -> Any:
+        """Apply the rule of one operand, with the parameters it asks for, recorded if ``wrap`` is given."""
+        rule, needs, keywords = self._rule(position)
+        values = [node.saved[i] if wrap is None else self._wrapped(node, i, wrap) for i in needs]
         known = {**self._defaults, **node.params, "shape": node.links[position].shape, "position": position}
-        return {keyword: known[keyword] for keyword in keywords}
+        return rule(g, *values, **{keyword: known[keyword] for keyword in keywords})
 
     def _wrapped(self, node: Node, i: int, wrap: Callable[[Any, Link], Any]) -> Any:
         """Return what a rule asked for as a Tensor, so that the rule can be differentiated in turn."""
@@ -176,7 +153,7 @@ class Primitive:
         return self.residue(*(self._wrapped(node, self.operands.index(name), wrap) for name in names))
 
     def _rule(self, position: int) -> Any:
-        return self.rules[min(position, len(self.rules) - 1)]
+        return self.rules[min(position, self.last)]
 
     def _plan(self, wants: int, count: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Which operands are kept, and which positions are dropped, when just these operands want a gradient."""
@@ -199,8 +176,9 @@ class Primitive:
 
     def label(self, position: int) -> str:
         """What messages call an operand."""
-        last = len(self.operands) - 1
-        return self.operands[position] if position <= last else f"{self.operands[last]}[{position - last}]"
+        if position <= self.last:
+            return self.operands[position]
+        return f"{self.operands[self.last]}[{position - self.last}]"
 
     def _explained(self, error: Exception, operands: Any, arrays: Any, params: dict[str, Any]) -> Exception:
         """The same error in words: the operation, its operands and their shapes, and what was expected."""

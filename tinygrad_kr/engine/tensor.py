@@ -42,7 +42,9 @@ def _in_place(ufunc: Any) -> Any:
         if mode.get().recording and (self._node is not None or (isinstance(other, Tensor) and other._node is not None)):
             self._forbid_update(ufunc.__name__)
             return NUMPY[ufunc](self, other)
-        self._count_change(ufunc.__name__)
+        if type(self._node) is Node:
+            raise self._unchangeable(ufunc.__name__)
+        self._version[0] += 1  # type: ignore[index]
         try:
             ufunc(self.data, other.data if isinstance(other, Tensor) else other, out=self.data)
         except ValueError as error:
@@ -267,14 +269,15 @@ class Tensor:
             )
 
     def _count_change(self, action: str) -> None:
-        """Count a change in place, or refuse it."""
         if isinstance(self._node, Node):
-            raise GraphError(
-                f"{action}: {self.label()} {self.shape} is the result of {self._node.primitive.name}; its values may "
-                "be needed by the backward pass.\n  compute a new Tensor, or work on t.detach()"
-            )
-        if self._version is not None:
-            self._version[0] += 1
+            raise self._unchangeable(action)
+        self._version[0] += 1  # type: ignore[index]
+
+    def _unchangeable(self, action: str) -> GraphError:
+        return GraphError(
+            f"{action}: {self.label()} {self.shape} is the result of an operation; its values may be needed by the "
+            "backward pass.\n  compute a new Tensor, or work on t.detach()"
+        )
 
     # NumPy's protocols
 

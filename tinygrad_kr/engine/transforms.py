@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_kr.engine.graph import Link, numbers, switched, walk
+from tinygrad_kr.engine.graph import Link, numbers, recording, walk
 from tinygrad_kr.engine.tensor import NUMPY, Tensor
 from tinygrad_kr.engine.tree import tree_leaves, tree_map
 from tinygrad_kr.errors import ShapeError
@@ -40,7 +40,7 @@ class Trace:
         self.since = next(numbers)
         token = depth.set(depth.get() + 1)
         try:
-            with switched(recording=True):
+            with recording():
                 variables = [tree_map(variable, args[i]) if i in chosen else args[i] for i in range(len(args))]
                 self.output = f(*variables, **(kwargs or {}))
         finally:
@@ -49,7 +49,7 @@ class Trace:
 
     def pull_back(self, cotangents: Any) -> tuple[Any, ...]:
         """Return the vector-Jacobian product with respect to each variable."""
-        with switched(recording=True):
+        with recording():
             links = [x._node for x in tree_leaves(self.variables)]
             root, cotangent = self._root(cotangents)
             gradients: dict[Link, Any] = {}

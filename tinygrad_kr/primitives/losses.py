@@ -22,18 +22,19 @@ def rows(count: int) -> Any:
 
 
 def _label_cross_entropy(scores: Any, labels: Any) -> tuple[Any, Any]:
-    """Return the mean of log(sum(exp(scores))) - scores[label], shifted by the maximum before taking the gap.
+    """Return minus the mean of scores[label] - log(sum(exp(scores))), shifted by the maximum before taking the gap.
 
-    The residue, softmax(scores) - one_hot(labels), is made in the memory of the exponentials.
+    The residue, softmax(scores) - one_hot(labels), is made in the memory of the exponentials. Where the label is, it
+    is p - 1 = expm1(log p): exact also for a p so near 1 that p - 1 would have no digits left.
     """
     r = scores - np.maximum.reduce(scores, axis=-1, keepdims=True)
     true_scores = picked(r, labels)
     np.exp(r, out=r)
     sums = np.add.reduce(r, axis=-1, keepdims=True)
-    loss = np.add.reduce(np.log(sums[:, 0]) - true_scores) / len(labels)
+    log_p = true_scores - np.log(sums[:, 0])
     r /= sums
-    r[rows(len(labels)), labels] -= 1
-    return loss, r
+    r[rows(len(labels)), labels] = np.expm1(log_p)
+    return np.add.reduce(log_p) / -len(labels), r
 
 
 def _residue(scores: Any, labels: Any) -> Any:
