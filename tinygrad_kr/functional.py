@@ -375,7 +375,8 @@ def cross_entropy_error(y: Any, t: Any, delta: float = 1e-7) -> Any:
     """
     y, t, are_labels = rows_and_targets("cross_entropy_error", y, t)
     if are_labels:
-        return -np.sum(np.log(losses.picked(y, t) + delta)) / len(t)
+        losses.require_in_range(t, y.shape[-1])
+        return -np.sum(np.log(y[np.arange(len(t)), t] + delta)) / len(t)
     return -np.sum(t * np.log(y + delta)) / len(y)
 
 

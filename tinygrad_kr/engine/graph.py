@@ -200,6 +200,9 @@ def walk(
                     gradients[link] = gradient
                     if gradient is g or getattr(gradient, "base", g) is not None:
                         borrowed.add(link)
+                    for i in needs:
+                        if gradient is saved[i]:
+                            borrowed.add(link)
         except Exception as error:
             error.add_note(f"in the backward pass of {primitive.name}, for its operand {primitive.label(position)}")
             if node.origin is not None:
@@ -244,7 +247,8 @@ def leading_to(wanted: Sequence[Link], order: Sequence[Link]) -> set[Link]:
 def accumulated(total: Array, more: Array, borrowed: bool) -> Array:
     """Return the sum, in place only where the running total is known to be held by nobody else."""
     if borrowed or type(total) is not ndarray:
-        return total + more
+        result = total + more
+        return np.asarray(result) if isinstance(result, np.generic) else result
     total += more
     return total
 

@@ -40,8 +40,8 @@ class Primitive:
         One for each operand, by the operand's name and in the order of the operands: the vector-Jacobian product. A
         rule takes ``g``, the cotangent of the output, and names what else it needs: operands by name, ``y`` for the
         output, then ``shape`` for the shape of its own operand, and static parameters by name. Only what rules name is
-        kept in memory until the backward pass. Broadcasting is undone after a rule returns. None: no gradient flows
-        to that operand.
+        kept in memory until the backward pass. A rule returns a new array, or what it was given, or a view of it.
+        Broadcasting is undone afterwards. None: no gradient flows to that operand.
 
     Examples
     --------
@@ -54,7 +54,7 @@ class Primitive:
     array([ 3., 12.])
     """
 
-    __slots__ = ("_defaults", "_plans", "expects", "forward", "last", "name", "operands", "residue", "rules")
+    __slots__ = ("_defaults", "_plans", "expects", "forward", "known", "last", "name", "operands", "residue", "rules")
 
     def __init__(
         self,
@@ -72,8 +72,9 @@ class Primitive:
         self.residue = residue
         self.operands = tuple(rules)
         self.last = len(rules) - 1  # its rule also serves the operands that follow
-        self.rules = [_parsed(self, rule) if rule else None for rule in rules.values()]
         self._defaults = _keyword_defaults(forward)
+        self.known = ("shape", "position", *self._defaults)
+        self.rules = [_parsed(self, rule) if rule else None for rule in rules.values()]
         self._plans: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
         if isinstance(forward, np.ufunc):
             NUMPY[forward] = self
@@ -220,10 +221,11 @@ def _parsed(primitive: Primitive, rule: Rule) -> tuple[Rule, tuple[int, ...], tu
     first, *names = inspect.signature(rule).parameters
     arrays = {name: i for i, name in enumerate((*primitive.operands, "y", "r"))}
     needs = [name for name in names if name in arrays]
-    if first != "g" or names[: len(needs)] != needs:
+    unknown = [name for name in names[len(needs) :] if name not in primitive.known]
+    if first != "g" or names[: len(needs)] != needs or unknown:
         raise TypeError(
-            f"{primitive.name}: a rule takes g, then operands {primitive.operands} or y, then parameters; "
-            f"this one takes ({', '.join((first, *names))})"
+            f"{primitive.name}: a rule takes g, then some of the operands {', '.join(primitive.operands)} or y, then some "
+            f"of {', '.join(primitive.known)}; this one takes ({', '.join((first, *names))})"
         )
     return rule, tuple(arrays[name] for name in needs), tuple(names[len(needs) :])
 

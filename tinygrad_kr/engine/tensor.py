@@ -201,7 +201,7 @@ class Tensor:
         gradients, borrowed = walk(self._node, self._cotangent(gradient), retain_graph=retain_graph)
         for leaf, g in gradients.items():
             if leaf.grad is not None:
-                leaf.grad = leaf.grad + g
+                leaf.grad = np.asarray(leaf.grad + g)
             else:
                 leaf.grad = g.copy() if leaf in borrowed else g
 
@@ -465,10 +465,11 @@ def apply(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     try:
         return implementation(*args, **kwargs)
     except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
+        if error.__traceback__ is None or error.__traceback__.tb_next is not None:
             raise
+        mismatch = str(error).partition("() ")[2]  # the call itself failed: these arguments are not taken
         raise UnsupportedError(
-            f"numpy.{function.__name__}: on Tensors, {error}.\n"
+            f"numpy.{function.__name__}: on Tensors it {mismatch}.\n"
             "  leave it out; on plain arrays (t.data) it works as usual"
         ) from error
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from tinygrad_kr.engine.graph import mode
 from tinygrad_kr.engine.primitive import Primitive
+from tinygrad_kr.primitives.reductions import valid_axis
 
 
 def _sigmoid(x: Any) -> Any:
@@ -68,12 +69,14 @@ softsign = Primitive("softsign", lambda x: x / (1 + np.abs(x)), x=lambda g, x: g
 step = Primitive("step", lambda x: np.where(x > 0, np.ones_like(x), 0), x=_step_rule)
 
 
+@np.errstate(over="ignore")  # scores may be further apart than the largest number
 def _softmax(x: Any, *, axis: int = -1) -> Any:
     """Shift by the maximum first, so that no exponential overflows."""
     e = np.exp(x - np.max(x, axis=axis, keepdims=True))
     return e / np.sum(e, axis=axis, keepdims=True)
 
 
+@np.errstate(over="ignore")
 def _log_softmax(x: Any, *, axis: int = -1) -> Any:
     shifted = x - np.max(x, axis=axis, keepdims=True)
     return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
@@ -82,10 +85,12 @@ def _log_softmax(x: Any, *, axis: int = -1) -> Any:
 softmax = Primitive(
     "softmax",
     _softmax,
+    expects=valid_axis,
     x=lambda g, y, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)),
 )
 log_softmax = Primitive(
     "log_softmax",
     _log_softmax,
+    expects=valid_axis,
     x=lambda g, y, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True),
 )

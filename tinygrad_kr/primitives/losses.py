@@ -21,6 +21,7 @@ def rows(count: int) -> Any:
     return numbers
 
 
+@np.errstate(over="ignore")  # scores may be further apart than the largest number
 def _label_cross_entropy(scores: Any, labels: Any) -> tuple[Any, Any]:
     """Return minus the mean of scores[label] - log(sum(exp(scores))), shifted by the maximum before taking the gap.
 
@@ -28,7 +29,13 @@ def _label_cross_entropy(scores: Any, labels: Any) -> tuple[Any, Any]:
     is p - 1 = expm1(log p): exact also for a p so near 1 that p - 1 would have no digits left.
     """
     r = scores - np.maximum.reduce(scores, axis=-1, keepdims=True)
-    true_scores = picked(r, labels)
+    try:
+        true_scores = r[rows(len(labels)), labels]
+    except IndexError:
+        require_in_range(labels, r.shape[-1])
+        raise
+    if np.minimum.reduce(labels, initial=0) < 0:  # would count from the last class
+        require_in_range(labels, r.shape[-1])
     np.exp(r, out=r)
     sums = np.add.reduce(r, axis=-1, keepdims=True)
     log_p = true_scores - np.log(sums[:, 0])
@@ -43,19 +50,14 @@ def _residue(scores: Any, labels: Any) -> Any:
     return softmax(scores) - one_hot
 
 
-def picked(scores: Any, labels: Any) -> Any:
-    """Return the entry of each row that its label names."""
-    try:
-        if np.minimum.reduce(labels, initial=0) >= 0:
-            return scores[rows(len(labels)), labels]
-    except IndexError:
-        pass
-    classes = scores.shape[-1]
-    position = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
-    raise LabelError(
-        f"label {labels[position]} at position {position} is out of range\n"
-        f"  with {classes} classes, labels go from 0 to {classes - 1}"
-    )
+def require_in_range(labels: Any, classes: int) -> None:
+    """Raise LabelError if a label names no class."""
+    bad = np.flatnonzero((labels < 0) | (labels >= classes))
+    if bad.size:
+        raise LabelError(
+            f"label {labels[bad[0]]} at position {bad[0]} is out of range\n"
+            f"  with {classes} classes, labels go from 0 to {classes - 1}"
+        )
 
 
 label_cross_entropy = Primitive(

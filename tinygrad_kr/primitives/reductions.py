@@ -65,14 +65,26 @@ min = Primitive(
     expects=valid_axis,
     x=lambda g, x, y, axis, keepdims: _if_extreme(g, x, y, axis, keepdims),
 )
+
+
+@np.errstate(over="ignore")  # elements may be further apart than the largest number
+def _logsumexp(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    return np.logaddexp.reduce(x, axis=axis, keepdims=keepdims)
+
+
 logsumexp = Primitive(
     "logsumexp",
-    lambda x, *, axis=None, keepdims=False: np.logaddexp.reduce(x, axis=axis, keepdims=keepdims),
+    _logsumexp,
     expects=valid_axis,
-    x=lambda g, x, y, axis, keepdims: (
-        spread(g, x.shape, axis, keepdims) * np.exp(x - spread(y, x.shape, axis, keepdims))
-    ),
+    x=lambda g, x, y, axis, keepdims: _softmax_of(g, x, spread(y, x.shape, axis, keepdims), axis, keepdims),
 )
+
+
+@np.errstate(over="ignore")
+def _softmax_of(g: Any, x: Any, y: Any, axis: Axis, keepdims: bool) -> Any:
+    return spread(g, x.shape, axis, keepdims) * np.exp(x - y)
+
+
 euclidean_norm = Primitive(
     "norm",
     lambda x, *, axis=None, keepdims=False: np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims)),
