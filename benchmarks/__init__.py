@@ -1,0 +1,1 @@
+"""How long the same computation takes here and elsewhere: ``python -m benchmarks``."""
