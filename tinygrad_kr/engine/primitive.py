@@ -224,8 +224,8 @@ def _parsed(primitive: Primitive, rule: Rule) -> tuple[Rule, tuple[int, ...], tu
     unknown = [name for name in names[len(needs) :] if name not in primitive.known]
     if first != "g" or names[: len(needs)] != needs or unknown:
         raise TypeError(
-            f"{primitive.name}: a rule takes g, then some of the operands {', '.join(primitive.operands)} or y, then some "
-            f"of {', '.join(primitive.known)}; this one takes ({', '.join((first, *names))})"
+            f"{primitive.name}: a rule takes g, then some of the operands {', '.join(primitive.operands)} or y, "
+            f"then some of {', '.join(primitive.known)}; this one takes ({', '.join((first, *names))})"
         )
     return rule, tuple(arrays[name] for name in needs), tuple(names[len(needs) :])
 

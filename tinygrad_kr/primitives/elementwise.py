@@ -46,7 +46,7 @@ array_power = Primitive(
     "power",
     np.power,
     expects=broadcasting,
-    a=lambda g, a, b: g * b * a ** np.where(b == 0, 1, b - 1),
+    a=lambda g, a, b: g * b * a ** np.where((a == 0) & (b == 0), 1, b - 1),
     b=lambda g, a, y: g * y * np.log(np.where(a == 0, 1, a)),
 )
 constant_power = Primitive(

@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_kr.engine.primitive import Primitive
 from tinygrad_kr.engine.tensor import NUMPY, raw
 from tinygrad_kr.errors import UnsupportedError
-from tinygrad_kr.primitives.shaping import scattered
+from tinygrad_kr.primitives.shaping import axes_of, scattered
 
 # Products
 
@@ -27,7 +27,7 @@ def _summed_outer(x: Any, g: Any) -> Any:
     if x.ndim == 1:
         return np.expand_dims(x, 1) * g
     if x.ndim > 2:
-        x, g = np.reshape(x, (-1, x.shape[-1])), np.reshape(g, (-1, g.shape[-1]))
+        x, g = (np.reshape(v, (math.prod(v.shape[:-1]), v.shape[-1])) for v in (x, g))
     return np.dot(x.T, g)
 
 
@@ -70,11 +70,10 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     """Sum over pairs of axes: as one product of matrices."""
     if isinstance(axes, int):
         axes = range(np.ndim(a) - axes, np.ndim(a)), range(axes)
-    of_a, of_b = ([i % np.ndim(x) for i in np.atleast_1d(of)] for x, of in zip((a, b), axes, strict=True))
+    of_a, of_b = (axes_of(of, np.ndim(x)) for x, of in zip((a, b), axes, strict=True))
     free_a, free_b = ([i for i in range(np.ndim(x)) if i not in of] for x, of in ((a, of_a), (b, of_b)))
-    inner = math.prod(np.shape(a)[i] for i in of_a)
-    rows = np.reshape(np.transpose(a, (*free_a, *of_a)), (-1, inner) if inner else (_size(a, free_a), 0))
-    columns = np.reshape(np.transpose(b, (*of_b, *free_b)), (inner, -1) if inner else (0, _size(b, free_b)))
+    rows = np.reshape(np.transpose(a, free_a + of_a), (_size(a, free_a), _size(a, of_a)))
+    columns = np.reshape(np.transpose(b, of_b + free_b), (_size(b, of_b), _size(b, free_b)))
     return np.reshape(
         matrix_product(rows, columns), [np.shape(a)[i] for i in free_a] + [np.shape(b)[i] for i in free_b]
     )

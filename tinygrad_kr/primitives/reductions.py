@@ -13,8 +13,9 @@ import numpy as np
 from tinygrad_kr.engine.primitive import Primitive
 from tinygrad_kr.engine.tensor import NUMPY
 from tinygrad_kr.errors import UnsupportedError
+from tinygrad_kr.primitives.shaping import axes_of
 
-Axis = int | tuple[int, ...] | None
+Axis = Any  # int | tuple of int | None
 
 
 def valid_axis(shape: tuple[int, ...], *, axis: Axis = None, **params: Any) -> str:
@@ -31,8 +32,7 @@ def spread(reduced: Any, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> 
 
 def reduced_count(shape: tuple[int, ...], axis: Axis) -> int:
     """How many elements a reduction takes together; at least 1, so that empty arrays divide cleanly."""
-    axes = range(len(shape)) if axis is None else (axis,) if isinstance(axis, int) else axis
-    return math.prod(shape[i] for i in axes) or 1
+    return math.prod(shape[i] for i in axes_of(axis, len(shape))) or 1
 
 
 def _if_extreme(g: Any, x: Any, y: Any, axis: Axis, keepdims: bool) -> Any:
@@ -68,8 +68,13 @@ min = Primitive(
 
 
 @np.errstate(over="ignore")  # elements may be further apart than the largest number
-def _logsumexp(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    return np.logaddexp.reduce(x, axis=axis, keepdims=keepdims)
+def _logsumexp(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+    return np.logaddexp.reduce(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+
+
+@np.errstate(over="ignore")
+def _softmax_of(g: Any, x: Any, y: Any, axis: Axis, keepdims: bool) -> Any:
+    return spread(g, x.shape, axis, keepdims) * np.exp(x - y)
 
 
 logsumexp = Primitive(
@@ -78,11 +83,6 @@ logsumexp = Primitive(
     expects=valid_axis,
     x=lambda g, x, y, axis, keepdims: _softmax_of(g, x, spread(y, x.shape, axis, keepdims), axis, keepdims),
 )
-
-
-@np.errstate(over="ignore")
-def _softmax_of(g: Any, x: Any, y: Any, axis: Axis, keepdims: bool) -> Any:
-    return spread(g, x.shape, axis, keepdims) * np.exp(x - y)
 
 
 euclidean_norm = Primitive(
@@ -107,7 +107,7 @@ def std(a: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -
 
 def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
     """Vector norms 1, 2 and inf, and the Frobenius norm of matrices."""
-    axes = range(np.ndim(x)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    axes = axes_of(axis, np.ndim(x))
     if ord is None or (len(axes) == 1 and ord == 2) or (len(axes) == 2 and ord == "fro"):
         return euclidean_norm(x, axis=axis, keepdims=keepdims)
     if len(axes) == 1 and ord == 1:
@@ -173,8 +173,8 @@ def cumprod(a: Any, axis: int | None = None) -> Any:
 def prod(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     """Product along axes: those axes are made one, the first."""
     shape = np.shape(a)
-    axes = range(len(shape)) if axis is None else (axis,) if isinstance(axis, int) else axis
-    first = np.moveaxis(a, tuple(axes), tuple(range(len(axes))))
+    axes = axes_of(axis, len(shape))
+    first = np.moveaxis(a, axes, range(len(axes)))
     result = product(np.reshape(first, (math.prod(shape[i] for i in axes), *first.shape[len(axes) :])))
     return np.expand_dims(result, tuple(axes)) if keepdims else result
 

@@ -13,6 +13,12 @@ import numpy as np
 from tinygrad_kr.engine.primitive import Primitive
 from tinygrad_kr.engine.tensor import NUMPY, indexing, raw
 
+
+def axes_of(axis: Any, ndim: int) -> list[int]:
+    """Return the axes that an argument names, from the front: None names all."""
+    return list(range(ndim)) if axis is None else [int(i) % ndim for i in np.ravel(axis)]
+
+
 # Another shape
 
 reshaped = Primitive(
@@ -55,7 +61,7 @@ broadcast = Primitive(
 
 def moveaxis(a: Any, source: Any, destination: Any) -> Any:
     """Move axes to new positions."""
-    sources, destinations = ([i % np.ndim(a) for i in np.atleast_1d(axes)] for axes in (source, destination))
+    sources, destinations = (axes_of(axes, np.ndim(a)) for axes in (source, destination))
     order = [i for i in range(np.ndim(a)) if i not in sources]
     for to, axis in sorted(zip(destinations, sources, strict=True)):
         order.insert(to, axis)
@@ -119,9 +125,8 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
 
 def flip(m: Any, axis: Any = None) -> Any:
     """Reverse the order along axes."""
-    axes = range(np.ndim(m)) if axis is None else (axis,) if isinstance(axis, int) else axis
-    reversed_axes = {i % np.ndim(m) for i in axes}
-    return getitem(m, builtins.tuple(slice(None, None, -1 if i in reversed_axes else 1) for i in range(np.ndim(m))))
+    axes = axes_of(axis, np.ndim(m))
+    return getitem(m, builtins.tuple(slice(None, None, -1 if i in axes else 1) for i in range(np.ndim(m))))
 
 
 def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
@@ -188,7 +193,7 @@ rolled = Primitive(
 )
 padded = Primitive(
     "pad",
-    lambda x, *, width, values: np.pad(x, width, constant_values=values),
+    lambda x, *, width, values: np.pad(x, np.reshape(width, (-1, 2)).astype(int), constant_values=values),
     expects=lambda x, width, values: f"a pair of widths for each of {len(x)} axes, got {width}",
     x=lambda g, shape, width: g[builtins.tuple(slice(w[0], w[0] + n) for w, n in zip(width, shape, strict=True))],
 )
