@@ -259,9 +259,7 @@ def fit(gradient: Array, link: Link, primitive: Primitive, position: int) -> Arr
     An axis along which the operand was repeated is summed over.
     """
     if type(gradient) is ndarray and gradient.dtype is link.dtype and gradient.shape[1:] == link.shape:
-        return np.add.reduce(gradient)  # the commonest case: a bias, shared by a batch
-    if isinstance(gradient, np.generic):
-        gradient = np.asarray(gradient)
+        return np.asarray(np.add.reduce(gradient))  # the commonest case: a bias, shared by a batch
     extra = gradient.ndim - len(link.shape)
     if extra > 0:
         gradient = np.add.reduce(gradient, axis=tuple(range(extra)))
@@ -273,6 +271,8 @@ def fit(gradient: Array, link: Link, primitive: Primitive, position: int) -> Arr
                 f"  expected shape {link.shape}, or one that broadcasting makes of it; got {gradient.shape}"
             )
         gradient = np.add.reduce(gradient, axis=repeated, keepdims=True)
+    if isinstance(gradient, np.generic):
+        gradient = np.asarray(gradient)
     if gradient.dtype.kind == "c":
         raise DtypeError(f"{primitive.name}: complex numbers are not supported; its operands must be real")
     return gradient if gradient.dtype == link.dtype else gradient.astype(link.dtype)

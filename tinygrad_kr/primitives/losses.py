@@ -94,7 +94,7 @@ def rows_and_targets(name: str, y: Any, t: Any) -> tuple[Any, Any, bool]:
     if t.shape == y.shape:
         if t.dtype.kind in "iub":
             _require_one_hot(name, t.reshape(rows.shape))
-        return rows, t.reshape(rows.shape), False
+        return rows, t.reshape(rows.shape).astype(y.dtype), False
     if t.shape != y.shape[:-1] and not (t.size == 1 == len(rows)):
         raise ShapeError(
             f"{name}: targets {t.shape} do not fit {y.shape}\n"

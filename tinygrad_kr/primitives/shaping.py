@@ -193,7 +193,7 @@ rolled = Primitive(
 )
 padded = Primitive(
     "pad",
-    lambda x, *, width, values: np.pad(x, np.reshape(width, (-1, 2)).astype(int), constant_values=values),
+    lambda x, *, width, values: np.pad(x, width, constant_values=values),
     expects=lambda x, width, values: f"a pair of widths for each of {len(x)} axes, got {width}",
     x=lambda g, shape, width: g[builtins.tuple(slice(w[0], w[0] + n) for w, n in zip(width, shape, strict=True))],
 )
@@ -201,6 +201,8 @@ padded = Primitive(
 
 def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0) -> Any:
     """Surround with constants, or with the array's own elements (edge, reflect, symmetric, wrap)."""
+    if np.ndim(array) == 0:
+        return getitem(array, ())
     width = np.broadcast_to(pad_width, (np.ndim(array), 2)).tolist()
     if mode == "constant":
         return padded(array, width=width, values=constant_values)
