@@ -40,6 +40,7 @@ _ALL = (
     _peer("jax", "JAX jit", "jax_jit", "jax", "jax", "jaxlib"),
     _peer("autograd", "HIPS autograd", "hips_autograd", "autograd", "autograd", "numpy"),
     _peer("mygrad", "MyGrad", "my_grad", "mygrad", "mygrad", "numpy"),
+    _peer("mygrad-unguarded", "MyGrad, unguarded", "my_grad_unguarded", "mygrad", "mygrad", "numpy"),
     _peer("dezero", "DeZero", "de_zero", "dezero", "dezero", "numpy"),
 )
 PEERS = {peer.name: peer for peer in _ALL}
