@@ -119,6 +119,4 @@ def _check_sha256(header: bytes, values: bytes, expected: str, path: Path) -> No
     digest.update(values)
     found = digest.hexdigest()
     if found != expected:
-        raise DataError(
-            f"{path}: expected SHA-256 {expected[:16]}..., found {found[:16]}...; replace the altered file"
-        )
+        raise DataError(f"{path}: expected SHA-256 {expected[:16]}..., found {found[:16]}...; replace the altered file")

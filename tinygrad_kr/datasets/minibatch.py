@@ -44,9 +44,7 @@ def one_hot(labels: ArrayLike, num_classes: int, dtype: DTypeLike = np.float32) 
     """
     index = np.asarray(labels)
     if not np.issubdtype(index.dtype, np.integer):
-        raise DtypeError(
-            f"one_hot: expected integer labels, found {index.dtype}; use labels.astype(np.int64)"
-        )
+        raise DtypeError(f"one_hot: expected integer labels, found {index.dtype}; use labels.astype(np.int64)")
     outside = np.argwhere((index < 0) | (index >= num_classes))
     if len(outside):
         position = tuple(outside[0].tolist())
@@ -166,7 +164,6 @@ def _check_batch(x: NDArray[Any], t: NDArray[Any], batch_size: int) -> int:
 def _check_rng(rng: np.random.Generator) -> np.random.Generator:
     if not isinstance(rng, np.random.Generator):
         raise TypeError(
-            f"expected rng to be a numpy.random.Generator, found {type(rng).__name__}; "
-            "use np.random.default_rng(seed)"
+            f"expected rng to be a numpy.random.Generator, found {type(rng).__name__}; use np.random.default_rng(seed)"
         )
     return rng

@@ -144,9 +144,7 @@ def load_mnist(
     return _load(_locate(directory), MNIST, normalize, flatten, one_hot_label)
 
 
-def load_mnist_sample(
-    normalize: bool = True, flatten: bool = True, one_hot_label: bool = False
-) -> tuple[Split, Split]:
+def load_mnist_sample(normalize: bool = True, flatten: bool = True, one_hot_label: bool = False) -> tuple[Split, Split]:
     """Load the sample of MNIST inside this package: 6,000 training and 1,000 test digits, without a network.
 
     Every class has 600 training and 100 test digits, chosen at random from the training and the test files

@@ -246,7 +246,7 @@ def leading_to(wanted: Sequence[Link], order: Sequence[Link]) -> set[Link]:
 
 def accumulated(total: Array, more: Array, borrowed: bool) -> Array:
     """Return the sum, in place only where the running total is known to be held by nobody else."""
-    if borrowed or type(total) is not ndarray:
+    if borrowed or type(total) is not ndarray or type(more) is not ndarray:
         result = total + more
         return np.asarray(result) if isinstance(result, np.generic) else result
     total += more

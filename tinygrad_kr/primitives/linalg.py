@@ -127,7 +127,11 @@ def _einsum_back(g: Any, result: str, terms: str, shape: tuple[int, ...], other:
     operands = [g] if other is None else [g, other]
     back = np.einsum(",".join([result, of_other][: len(operands)]) + "->" + "".join(known), *operands)
     sizes = [shape[terms.index(c)] for c in letters]
-    back = np.reshape(back, [n if c in known else 1 for c, n in zip(letters, sizes, strict=True)])
+    widened = tuple(i for i, c in enumerate(known) if shape[terms.index(c)] == 1)
+    if widened:
+        back = np.sum(back, axis=widened, keepdims=True)
+    found = dict(zip(known, back.shape, strict=True))
+    back = np.reshape(back, [found.get(c, 1) for c in letters])
     back = np.broadcast_to(back, sizes)
     if len(letters) == len(terms):
         return back

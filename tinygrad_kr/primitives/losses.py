@@ -28,20 +28,21 @@ def _label_cross_entropy(scores: Any, labels: Any) -> tuple[Any, Any]:
     The residue, softmax(scores) - one_hot(labels), is made in the memory of the exponentials. Where the label is, it
     is p - 1 = expm1(log p): exact also for a p so near 1 that p - 1 would have no digits left.
     """
-    r = scores - np.maximum.reduce(scores, axis=-1, keepdims=True)
+    by_class = scores.T  # one row for each class: reductions and broadcasting then need no axis
+    r = by_class - np.maximum.reduce(by_class)
     try:
-        true_scores = r[rows(len(labels)), labels]
+        true_scores = r[labels, rows(len(labels))]
     except IndexError:
-        require_in_range(labels, r.shape[-1])
+        require_in_range(labels, len(r))
         raise
     if np.minimum.reduce(labels, initial=0) < 0:  # would count from the last class
-        require_in_range(labels, r.shape[-1])
+        require_in_range(labels, len(r))
     np.exp(r, out=r)
-    sums = np.add.reduce(r, axis=-1, keepdims=True)
-    log_p = true_scores - np.log(sums[:, 0])
+    sums = np.add.reduce(r)
+    log_p = true_scores - np.log(sums)
     r /= sums
-    r[rows(len(labels)), labels] = np.expm1(log_p)
-    return np.add.reduce(log_p) / -len(labels), r
+    r[labels, rows(len(labels))] = np.expm1(log_p)
+    return np.add.reduce(log_p) / -len(labels), r.T
 
 
 def _residue(scores: Any, labels: Any) -> Any:

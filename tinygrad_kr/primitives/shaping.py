@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -149,7 +148,7 @@ def sort(a: Any, axis: int | None = -1, kind: Any = None) -> Any:
     """Sort along an axis; the gradient goes back along the permutation."""
     if axis is None:
         a, axis = np.ravel(a), 0
-    return take_along_axis(a, np.argsort(raw(a), axis=axis, kind=kind), axis)
+    return take_along_axis(a, np.argsort(raw(a), axis=axis, kind=kind or "stable"), axis)
 
 
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
@@ -239,8 +238,8 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """Split along an axis, into parts as equal as can be or at given positions."""
     spans = np.array_split(np.arange(np.shape(ary)[axis]), indices_or_sections)
-    starts = [0, *np.cumsum([len(span) for span in spans]).tolist()]
-    return [getitem(ary, along(axis, np.ndim(ary), slice(a, b))) for a, b in itertools.pairwise(starts)]
+    slices = [slice(int(span[0]), int(span[-1]) + 1) if len(span) else slice(0, 0) for span in spans]
+    return [getitem(ary, along(axis, np.ndim(ary), part)) for part in slices]
 
 
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
@@ -262,7 +261,7 @@ NUMPY.update(
         np.broadcast_to: lambda array, shape: broadcast(array, to=shape),
         np.roll: lambda a, shift, axis=None: rolled(a, shift=shift, axis=axis),
         np.vstack: lambda tup: concatenate([np.atleast_2d(a) for a in tup]),
-        np.hstack: lambda tup: concatenate(tup, 0 if np.ndim(tup[0]) <= 1 else 1),
+        np.hstack: lambda tup: concatenate([np.atleast_1d(a) for a in tup], 0 if np.ndim(tup[0]) <= 1 else 1),
         np.atleast_1d: lambda a: np.reshape(a, 1) if np.ndim(a) == 0 else a,
         np.atleast_2d: lambda a: np.reshape(a, (1, -1)) if np.ndim(a) < 2 else a,
     }
