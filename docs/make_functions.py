@@ -54,11 +54,12 @@ def page() -> str:
         "카탈로그에서 자동으로 만든 표입니다.",
         "",
         "Every function below is the NumPy function itself: call it on Tensors. Those marked ● are also methods of Tensor.",
-        "All of them can be differentiated any number of times. `out=`, `where=` and `dtype=` raise an error that says what "
-        "to write instead.",
+        "All of them can be differentiated any number of times. `out=`, `where=` and `dtype=` raise an error that says",
+        "what to write instead.",
         "",
-        "아래 함수는 모두 NumPy 함수 그대로이며 Tensor에 바로 쓸 수 있습니다. ● 표시는 Tensor의 메서드로도 있다는 뜻입니다.",
-        "몇 번이든 거듭 미분할 수 있습니다. `out=`, `where=`, `dtype=`은 쓸 수 없고, 대신 무엇을 쓰면 되는지 오류가 알려 줍니다.",
+        "아래 함수는 모두 NumPy 함수 그대로이며 Tensor에 바로 쓸 수 있습니다.",
+        "● 표시는 Tensor의 메서드로도 있다는 뜻입니다. 몇 번이든 거듭 미분할 수 있습니다.",
+        "`out=`, `where=`, `dtype=`은 쓸 수 없고, 대신 무엇을 쓰면 되는지 오류가 알려 줍니다.",
         "",
     ]
     for group, title in GROUPS.items():
@@ -74,7 +75,8 @@ def page() -> str:
         "",
         "## Plain results · 기울기가 없는 결과",
         "",
-        "These give plain arrays, since nothing can be differentiated through them. 결과는 Tensor가 아니라 보통 배열입니다.",
+        "These give plain arrays, since nothing can be differentiated through them.",
+        "결과는 Tensor가 아니라 보통 배열입니다.",
         "",
         plain + ".",
         "",

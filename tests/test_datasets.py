@@ -223,9 +223,7 @@ def test_the_sample_has_no_digit_twice() -> None:
 @pytest.mark.parametrize("one_hot_label", [True, False])
 def test_the_options_change_the_form_only(normalize: bool, flatten: bool, one_hot_label: bool) -> None:
     plain = load_mnist_sample(normalize=False, flatten=False)
-    for (pixels, labels), (x, t) in zip(
-        plain, load_mnist_sample(normalize, flatten, one_hot_label), strict=True
-    ):
+    for (pixels, labels), (x, t) in zip(plain, load_mnist_sample(normalize, flatten, one_hot_label), strict=True):
         count = len(pixels)
         assert x.shape == ((count, 784) if flatten else (count, 1, 28, 28))
         assert x.dtype == (np.float32 if normalize else np.uint8)

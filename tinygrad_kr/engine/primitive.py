@@ -112,7 +112,8 @@ class Primitive:
             return output
         if type(output) is not ndarray:
             output = as_array(output)
-        version = None if output.base is None and output is not arrays[0] else shared_version(output, operands)
+        fresh = output.base is None and output is not arrays[0]
+        version = None if fresh else shared_version(output, operands)
         state = mode.get()
         if state is not RECORDING:
             if state.debugging:
@@ -120,7 +121,7 @@ class Primitive:
             if not state.recording:
                 wants = 0
         if not wants:
-            return Tensor.of(output, None, version or [0])
+            return Tensor.of(output, None, [0] if fresh else version)
         kept, dropped = self._plans.get(wants | bit) or self._plan(wants, len(operands))
         guards: Any = ()
         for i in kept:
@@ -207,13 +208,13 @@ def as_array(value: Any) -> Any:
 
 
 def shared_version(output: Any, operands: tuple[Any, ...]) -> list[int] | None:
-    """Return the version counter of the operand whose memory the output shows, if there is one."""
+    """Return the version counter of the operand whose memory the output shows, or one of its own."""
     for operand in operands:
         if isinstance(operand, Tensor):
             data = operand.data
             if output is data or output.base is (data if data.base is None else data.base):
                 return operand._version
-    return None
+    return [0]
 
 
 def _parsed(primitive: Primitive, rule: Rule) -> tuple[Rule, tuple[int, ...], tuple[str, ...]]:

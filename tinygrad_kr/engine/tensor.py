@@ -42,9 +42,9 @@ def _in_place(ufunc: Any) -> Any:
         if mode.get().recording and (self._node is not None or (isinstance(other, Tensor) and other._node is not None)):
             self._forbid_update(ufunc.__name__)
             return NUMPY[ufunc](self, other)
-        if type(self._node) is Node:
+        if type(self._node) is Node or self._version is None:
             raise self._unchangeable(ufunc.__name__)
-        self._version[0] += 1  # type: ignore[index]
+        self._version[0] += 1
         try:
             ufunc(self.data, other.data if isinstance(other, Tensor) else other, out=self.data)
         except ValueError as error:
@@ -119,7 +119,7 @@ class Tensor:
             )
         self.name = name
         self._node: Node | Leaf | None = None
-        self._version: list[int] | None = [0]  # counts changes in place; shared by views, None if none can happen
+        self._version: list[int] | None = [0]  # counts changes in place; shared by views, None if none is allowed
         if requires_grad:
             self.requires_grad = True
 
@@ -269,14 +269,14 @@ class Tensor:
             )
 
     def _count_change(self, action: str) -> None:
-        if isinstance(self._node, Node):
+        if isinstance(self._node, Node) or self._version is None:
             raise self._unchangeable(action)
-        self._version[0] += 1  # type: ignore[index]
+        self._version[0] += 1
 
     def _unchangeable(self, action: str) -> GraphError:
         return GraphError(
-            f"{action}: {self.label()} {self.shape} is the result of an operation; its values may be needed by the "
-            "backward pass.\n  compute a new Tensor, or work on t.detach()"
+            f"{action}: {self.label()} {self.shape} is the result of an operation, or a view of one; its values may be "
+            "needed by the backward pass.\n  compute a new Tensor, or work on t.detach()"
         )
 
     # NumPy's protocols
@@ -303,7 +303,7 @@ class Tensor:
         return apply(function, args, kwargs)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        self._refuse_to_drop_gradient("an array", "t.data")
+        self._refuse_to_drop_gradient("an array", "t.data for the values, np.stack to join Tensors")
         return np.array(self.data, dtype=dtype, copy=copy)
 
     def __float__(self) -> float:

@@ -125,10 +125,11 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[...,
     @wraps(f)
     def function(*args: Any, **kwargs: Any) -> Any:
         trace = Trace(f, argnums, args, kwargs)
-        if np.size(getattr(trace.output, "data", trace.output)) != 1 or isinstance(trace.output, tuple | list | dict):
-            shape = np.shape(trace.output) if isinstance(trace.output, Tensor) else type(trace.output).__name__
+        if isinstance(trace.output, tuple | list | dict) or np.size(trace.output) != 1:
+            is_tree = isinstance(trace.output, tuple | list | dict)
             raise ShapeError(
-                f"grad: the function must return a single number, got {shape}.\n"
+                "grad: the function must return a single number, got "
+                f"{f'a {type(trace.output).__name__}' if is_tree else np.shape(trace.output)}.\n"
                 "  reduce it, for example with np.sum; or use jacobian, or vjp with a cotangent"
             )
         gradients = trace.pull_back(np.ones(np.shape(trace.output), getattr(trace.output, "dtype", float)))
@@ -201,6 +202,8 @@ def vjp(f: Callable[..., Any], *args: Any, argnums: Argnums = ()) -> tuple[Any, 
 
 def fitting(value: Any, cotangent: Any) -> Any:
     """Return a cotangent as an array or Tensor with the shape and dtype of the value, or say why it is none."""
+    if isinstance(cotangent, tuple | list | dict):
+        raise ShapeError(f"expected the structure of the value, an array {np.shape(value)}, got a nested structure")
     if not isinstance(cotangent, Tensor):
         cotangent = np.asarray(cotangent, dtype=getattr(value, "dtype", float))
     if cotangent.shape != np.shape(value):

@@ -35,7 +35,7 @@ def _label_cross_entropy(scores: Any, labels: Any) -> tuple[Any, Any]:
     except IndexError:
         require_in_range(labels, len(r))
         raise
-    if np.minimum.reduce(labels, initial=0) < 0:  # would count from the last class
+    if np.minimum.reduce(labels) < 0:  # would count from the last class
         require_in_range(labels, len(r))
     np.exp(r, out=r)
     sums = np.add.reduce(r)
@@ -87,10 +87,14 @@ def require_same_shape(name: str, y: Any, t: Any) -> None:
 def rows_and_targets(name: str, y: Any, t: Any) -> tuple[Any, Any, bool]:
     """Bring y to shape (N, C) and t to labels (N,) or rows (N, C), told apart by t's shape and dtype."""
     y, t = floats(y), raw(t) if isinstance(t, Tensor) and not t.requires_grad else floats(t)
-    if y.ndim == 2 and t.ndim == 1 and len(y) == len(t) and t.dtype.kind in "iu":
+    if y.ndim == 2 and t.ndim == 1 and len(y) == len(t) > 0 and t.dtype.kind in "iu":
         return y, t, True
     if y.ndim == 0:
         raise ShapeError(f"{name}: expected the classes along the last axis, got a single number")
+    if y.size == 0:
+        raise ShapeError(
+            f"{name}: the mean over no samples, or no classes, is not defined; got scores of shape {y.shape}"
+        )
     rows = y.reshape(-1, y.shape[-1])
     if t.shape == y.shape:
         if t.dtype.kind in "iub":

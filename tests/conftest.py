@@ -1,0 +1,25 @@
+"""How many examples hypothesis draws: the profile "ci", or "long" with HYPOTHESIS_PROFILE=long."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, Phase, Verbosity, settings
+
+# Every field is written out: what is left out would come from hypothesis' own profile, which is another one
+# where the variable CI is set.
+COMMON = {
+    "backend": "hypothesis",
+    "database": None,
+    "deadline": None,  # a slow machine is not a failure
+    "phases": tuple(Phase),
+    "print_blob": True,
+    "report_multiple_bugs": True,
+    "stateful_step_count": 50,
+    "suppress_health_check": (HealthCheck.too_slow,),
+    "verbosity": Verbosity.normal,
+}
+
+settings.register_profile("ci", max_examples=40, derandomize=True, **COMMON)
+settings.register_profile("long", max_examples=1000, derandomize=False, **COMMON)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

@@ -1,0 +1,49 @@
+"""NumPy's functions on Tensors in the corners that random programs found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_kr import Tensor, grad
+
+
+@pytest.mark.parametrize("where", [[2, 1], [1, 1], [0, 5], [-1]])
+def test_split_at_any_positions(where: list[int]) -> None:
+    parts = np.split(Tensor(np.arange(3.0)), where)
+    for part, expected in zip(parts, np.split(np.arange(3.0), where), strict=True):
+        np.testing.assert_array_equal(part.data, expected)
+
+
+def test_sort_sends_the_gradient_along_a_stable_permutation() -> None:
+    x = np.array([0.0] * 5 + [1.0] * 30 + [0.0] * 5)
+    weights = np.arange(40.0)
+    gradient = grad(lambda x: np.sum(np.sort(x) * weights))(x)
+    np.testing.assert_array_equal(gradient[np.argsort(x, kind="stable")], weights)
+
+
+@pytest.mark.parametrize("subscripts", ["ij,ij->i", "...i,...i->...", "ij,ij->", "ij,ij->ij"])
+@pytest.mark.parametrize("shape", [(1, 3), (2, 1), (1, 1)])
+def test_einsum_repeats_sizes_of_one(subscripts: str, shape: tuple[int, int]) -> None:
+    b = np.arange(6.0).reshape(2, 3) + 1
+    f = lambda a: np.sum(np.einsum(subscripts, a, b) ** 2)
+    a = np.full(shape, 0.5)
+    expected = np.array([(f(a + 1e-4 * e) - f(a - 1e-4 * e)) / 2e-4 for e in np.eye(a.size).reshape(-1, *shape)])
+    np.testing.assert_allclose(grad(f)(a), expected.reshape(shape), rtol=1e-7)
+
+
+@pytest.mark.parametrize("function", [np.hstack, np.vstack, np.stack, np.concatenate])
+@pytest.mark.parametrize("shape", [(), (2,), (2, 3)])
+def test_joining(function: Any, shape: tuple[int, ...]) -> None:
+    arrays = [np.full(shape, 1.0), np.full(shape, 2.0)]
+    if function is np.concatenate and shape == ():
+        with pytest.raises(ValueError, match="zero-dimensional"):
+            function([Tensor(a) for a in arrays])
+        return
+    np.testing.assert_array_equal(function([Tensor(a) for a in arrays]).data, function(arrays))
+
+
+def test_pad_of_a_single_number() -> None:
+    assert np.pad(Tensor(2.0), 1).item() == 2.0
