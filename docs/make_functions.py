@@ -53,7 +53,7 @@ def page() -> str:
         "Generated from the catalogue by `python docs/make_functions.py`; a test keeps it current.",
         "카탈로그에서 자동으로 만든 표입니다.",
         "",
-        "Every function below is the NumPy function itself: call it on Tensors. Those marked ● are also methods of Tensor.",
+        "Every function below is the NumPy function itself: call it on Tensors. Those marked ● are also methods.",
         "All of them can be differentiated any number of times. `out=`, `where=` and `dtype=` raise an error that says",
         "what to write instead.",
         "",
