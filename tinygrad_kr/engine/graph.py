@@ -181,12 +181,12 @@ def walk(
         if node in stops or node not in gradients:
             continue
         g, primitive, saved = gradients.pop(node), node.primitive, node.saved
-        position = 0
+        rules, last, position = primitive.rules, primitive.last, 0
         try:
             for position, link in enumerate(node.links):
                 if link is None or (useful is not None and link not in useful):
                     continue
-                rule, needs, keywords = primitive.rules[position] if position < primitive.last else primitive.rules[-1]
+                rule, needs, keywords = rules[position] if position < last else rules[last]
                 if wrap is None and not keywords:
                     gradient = rule(g, *map(saved.__getitem__, needs))
                 else:
@@ -198,7 +198,7 @@ def walk(
                     borrowed.discard(link)
                 else:
                     gradients[link] = gradient
-                    if gradient is g or getattr(gradient, "base", g) is not None:
+                    if gradient is g or gradient.base is not None:
                         borrowed.add(link)
                     for i in needs:
                         if gradient is saved[i]:

@@ -107,6 +107,7 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_node", "_version", "data", "name")
+    base = None  # as an array that is nobody's view: Tensors are never changed behind each other's back
 
     def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
         self.data: Any = data if hasattr(data, "__array_function__") and hasattr(data, "dtype") else np.asarray(data)

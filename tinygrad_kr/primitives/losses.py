@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_kr.engine.primitive import Primitive
-from tinygrad_kr.engine.tensor import Tensor, raw
+from tinygrad_kr.engine.tensor import Tensor
 from tinygrad_kr.errors import DtypeError, LabelError, ShapeError
 from tinygrad_kr.primitives.activations import softmax
 
@@ -86,7 +86,7 @@ def require_same_shape(name: str, y: Any, t: Any) -> None:
 
 def rows_and_targets(name: str, y: Any, t: Any) -> tuple[Any, Any, bool]:
     """Bring y to shape (N, C) and t to labels (N,) or rows (N, C), told apart by t's shape and dtype."""
-    y, t = floats(y), raw(t) if isinstance(t, Tensor) and not t.requires_grad else floats(t)
+    y, t = floats(y), t.data if isinstance(t, Tensor) and not t.requires_grad else floats(t)
     if y.ndim == 2 and t.ndim == 1 and len(y) == len(t) > 0 and t.dtype.kind in "iu":
         return y, t, True
     if y.ndim == 0:
