@@ -9,16 +9,24 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
-fuzz = pytest.importorskip("benchmarks.fuzz")
-from tinygrad_kr.primitives import elementwise, linalg, reductions  # noqa: E402
+pytest.importorskip("benchmarks.fuzz")
+from benchmarks.fuzz.__main__ import main
+from benchmarks.fuzz.compare import agree, differing, is_rounding
+from benchmarks.fuzz.drawing import program
+from benchmarks.fuzz.fuzzer import seeds_from
+from benchmarks.fuzz.operations import TABLE
+from benchmarks.fuzz.programs import Line, Program
+from benchmarks.fuzz.tally import catalogue
+from benchmarks.fuzz.there import run_there
+from tinygrad_kr.primitives import elementwise, linalg, reductions
 
 
 def test_random_programs_agree_with_pytorch(capsys: pytest.CaptureFixture[str]) -> None:
-    assert fuzz.main(["--count", "250", "--seed", "2026"]) == 0, capsys.readouterr().out
+    assert main(["--count", "250", "--seed", "2026"]) == 0, capsys.readouterr().out
 
 
 def test_second_derivatives_agree_with_pytorch(capsys: pytest.CaptureFixture[str]) -> None:
-    assert fuzz.main(["--count", "60", "--seed", "2026", "--second"]) == 0, capsys.readouterr().out
+    assert main(["--count", "60", "--seed", "2026", "--second"]) == 0, capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -32,45 +40,45 @@ def test_a_rule_off_by_a_millionth_is_found_and_named(
     (rule, *needs), *others = primitive.rules
     wrong = lambda g, *args, **settings: 1.000001 * rule(g, *args, **settings)
     monkeypatch.setattr(primitive, "rules", [(wrong, *needs), *others])
-    assert fuzz.main(["--count", "40", "--seed", "2026"]) == 1
+    assert main(["--count", "40", "--seed", "2026"]) == 1
     output = capsys.readouterr().out
     command = re.search(r"again with: python -m benchmarks\.fuzz (--only .*)", output)
     suspects = re.findall(r"lines that differ by themselves: (?:\n  .*)+", output)
     assert command is not None
     assert suspects
     assert all(name in text for text in suspects), suspects
-    assert fuzz.main(command[1].split()) == 1, "the printed command does not find it again"
+    assert main(command[1].split()) == 1, "the printed command does not find it again"
     monkeypatch.undo()
-    assert fuzz.main(command[1].split()) == 0
+    assert main(command[1].split()) == 0
 
 
 def test_only_what_noise_explains_counts_as_ill_conditioned() -> None:
     x = np.array([0.3])
-    line = fuzz.Line(("v0",), "np.sin(1e9 * x0)", "torch.sin(1e9 * x0)")
-    program = fuzz.Program(0, {"x0": x}, [line], {"x0": x, "v0": np.sin(1e9 * x)})
-    reference = fuzz.run_there(program, second=False)
+    line = Line(("v0",), "np.sin(1e9 * x0)", "torch.sin(1e9 * x0)")
+    written = Program(0, {"x0": x}, [line], {"x0": x, "v0": np.sin(1e9 * x)})
+    reference = run_there(written, second=False)
     for error, explained in [(1e-7, True), (1e-3, False)]:
         results = reference | {"v0": reference["v0"] + error}
-        assert fuzz.differing(results, reference) == ["v0"]
-        assert fuzz.is_rounding(program, False, results, reference, ["v0"]) == explained
+        assert differing(results, reference) == ["v0"]
+        assert is_rounding(written, False, results, reference, ["v0"]) == explained
 
 
 def test_everything_in_the_catalogue_is_in_the_table() -> None:
-    exercised = {name for operation in fuzz.TABLE for name in operation.names}
-    assert not set(fuzz.catalogue()) - exercised
+    exercised = {name for operation in TABLE for name in operation.names}
+    assert not set(catalogue()) - exercised
 
 
 def test_a_seed_gives_one_program() -> None:
-    seeds = fuzz.seeds_from(7, 3)
-    assert seeds == fuzz.seeds_from(7, 4)[:3]
-    assert fuzz.program(seeds[0]).code == fuzz.program(seeds[0]).code
-    assert fuzz.program(seeds[0]).code != fuzz.program(seeds[1]).code
+    seeds = seeds_from(7, 3)
+    assert seeds == seeds_from(7, 4)[:3]
+    assert program(seeds[0]).code == program(seeds[0]).code
+    assert program(seeds[0]).code != program(seeds[1]).code
 
 
 def test_the_printed_program_runs_by_itself() -> None:
-    program = fuzz.program(fuzz.seeds_from(7, 1)[0])
+    written = program(seeds_from(7, 1)[0])
     space: dict[str, Any] = {}
-    exec(program.code, space)
-    reference = fuzz.run_there(program, second=False)
-    assert fuzz.agree(space["loss"].data, reference["loss"])
-    assert fuzz.agree(space["x0"].grad, reference["gradient of x0"])
+    exec(written.code, space)
+    reference = run_there(written, second=False)
+    assert agree(space["loss"].data, reference["loss"])
+    assert agree(space["x0"].grad, reference["gradient of x0"])
