@@ -1,0 +1,77 @@
+"""The run: programs drawn, run on both sides and compared, in several processes if wanted."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.fuzz.compare import difference, differing, is_rounding
+from benchmarks.fuzz.drawing import program
+from benchmarks.fuzz.here import run_here
+from benchmarks.fuzz.programs import Program
+from benchmarks.fuzz.tally import Tally
+from benchmarks.fuzz.there import run_there
+
+
+@dataclass(frozen=True)
+class Fuzzer:
+    """How programs are written and compared."""
+
+    length: int = 30
+    second: bool = False
+    verbose: bool = False
+
+    def check(self, seeds: Iterable[int]) -> Tally:
+        """Run the programs of some seeds here and in PyTorch."""
+        tally = Tally()
+        for seed in seeds:
+            written = program(seed, self.length, strict=self.second)
+            tally.count(written)
+            if self.verbose:
+                print(f"{written.code}\n\nin PyTorch:\n{written.written('there')}\n")
+            verdict = self.verdict(written)
+            if verdict == "ill-conditioned":
+                tally.ill_conditioned.append(seed)
+            elif verdict:
+                tally.mismatches.append(f"mismatch; again with: {self.command(seed)}\n\n{written.code}\n\n{verdict}")
+        return tally
+
+    def verdict(self, program: Program) -> str:
+        """Return nothing if both agree, "ill-conditioned", or what differs."""
+        reference = run_there(program, self.second)
+        try:
+            results = run_here(program, self.second)
+        except Exception as error:
+            lines = [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]
+        else:
+            names = differing(results, reference)
+            if not names:
+                return ""
+            if is_rounding(program, self.second, results, reference, names):
+                return "ill-conditioned"
+            lines = [difference(names[0], results[names[0]], reference[names[0]])]
+        if len(program.lines) > 1:
+            suspects = [line.written("here") for line in program.lines if self.verdict(program.alone(line))]
+            lines.append("lines that differ by themselves: " + ("".join(f"\n  {line}" for line in suspects) or "none"))
+        return "\n".join(lines)
+
+    def command(self, seed: int) -> str:
+        second = " --second" if self.second else ""
+        return f"python -m benchmarks.fuzz --only {seed} --length {self.length}{second}"
+
+
+def seeds_from(seed: int, count: int) -> list[int]:
+    """Return a seed for each program: of (seed, index), so that each program can be had by itself."""
+    return [int(np.random.SeedSequence((seed, i)).generate_state(1, np.uint64)[0]) for i in range(count)]
+
+
+def tallies(fuzzer: Fuzzer, chunks: list[list[int]], jobs: int) -> Iterator[Tally]:
+    """Check chunk by chunk, in processes of their own if there are several jobs."""
+    if jobs == 1:
+        yield from map(fuzzer.check, chunks)
+        return
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        yield from pool.imap_unordered(fuzzer.check, chunks)
