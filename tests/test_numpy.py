@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_kr import Tensor, grad
+from tinygrad_kr import Primitive, Tensor, grad
+from tinygrad_kr.errors import ShapeError
 
 
 @pytest.mark.parametrize("where", [[2, 1], [1, 1], [0, 5], [-1]])
@@ -47,3 +48,22 @@ def test_joining(function: Any, shape: tuple[int, ...]) -> None:
 
 def test_pad_of_a_single_number() -> None:
     assert np.pad(Tensor(2.0), 1).item() == 2.0
+
+
+@pytest.mark.parametrize("function", [np.linalg.inv, lambda a: np.linalg.solve(a, np.ones(2)), np.linalg.cholesky])
+def test_a_singular_matrix_is_not_called_an_error_of_shape(function: Any) -> None:
+    with pytest.raises(np.linalg.LinAlgError):
+        function(Tensor(np.array([[1.0, 1.0], [1.0, 1.0]]) - np.eye(2) * (function is np.linalg.cholesky)))
+    with pytest.raises(ShapeError, match="square"):
+        function(Tensor(np.ones((2, 3))))
+
+
+def test_an_operation_called_with_too_few_operands_says_so() -> None:
+    scaled = Primitive("scaled", lambda a, b=2.0: a * b, a=lambda g, b: g * b, b=lambda g, a: g * a)
+    with pytest.raises(TypeError, match="takes 2 operands"):
+        scaled(Tensor([1.0], requires_grad=True))
+
+
+def test_tensor_is_final() -> None:
+    with pytest.raises(TypeError, match="cannot be subclassed"):
+        type("Parameter", (Tensor,), {})

@@ -105,6 +105,8 @@ class Primitive:
         try:
             output = self.forward(*arrays, **params)
         except (ValueError, IndexError) as error:
+            if is_about_values(error):
+                raise
             raise self._explained(error, operands, arrays, params) from error
         if self.residue is not None:
             output, r = output
@@ -169,6 +171,8 @@ class Primitive:
                         "  pass it as a plain array or as t.detach()"
                     )
                 needed.update(rule[1])
+        if needed and count != len(self.operands):
+            raise TypeError(f"{self.name}: takes {len(self.operands)} operands {self.operands}, got {count}")
         positions = range(count + (1 if self.residue is None else 2))
         if positions[-1] in needed and self.residue is not None:
             needed.update(map(self.operands.index, inspect.signature(self.residue).parameters))
@@ -184,8 +188,6 @@ class Primitive:
 
     def _explained(self, error: Exception, operands: Any, arrays: Any, params: dict[str, Any]) -> Exception:
         """The same error in words: the operation, its operands and their shapes, and what was expected."""
-        if type(error).__module__.startswith("tinygrad_kr"):
-            return error
         names = [
             f"{self.label(i)} = {operand.name}" if isinstance(operand, Tensor) and operand.name else self.label(i)
             for i, operand in enumerate(operands)
@@ -198,6 +200,14 @@ class Primitive:
         if self.expects is not None:
             lines.append("  expected " + self.expects(*shapes, **params))
         return ShapeError("\n".join(lines))
+
+
+def is_about_values(error: Exception) -> bool:
+    """Whether an error speaks for itself, since it is not about shapes: one of our own, a singular matrix."""
+    singular = (
+        isinstance(error, np.linalg.LinAlgError) and "dimensional" not in str(error) and "square" not in str(error)
+    )
+    return singular or type(error).__module__.startswith("tinygrad_kr")
 
 
 def as_array(value: Any) -> Any:

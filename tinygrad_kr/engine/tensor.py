@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -67,6 +67,7 @@ def _method(function: Any) -> Any:
     return method
 
 
+@final
 class Tensor:
     """An array that remembers how it was computed.
 
@@ -108,6 +109,11 @@ class Tensor:
 
     __slots__ = ("__weakref__", "_node", "_version", "data", "name")
     base = None  # as an array that is nobody's view: Tensors are never changed behind each other's back
+
+    def __init_subclass__(cls) -> None:
+        raise TypeError(
+            "Tensor cannot be subclassed: operations look for exactly this class. Keep a Tensor as an attribute"
+        )
 
     def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
         self.data: Any = data if hasattr(data, "__array_function__") and hasattr(data, "dtype") else np.asarray(data)
