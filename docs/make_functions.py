@@ -11,8 +11,8 @@ import numpy as np
 
 from tinygrad_kr import Tensor, functional
 from tinygrad_kr import primitives as catalogue
+from tinygrad_kr.engine.dispatch import INSTEAD, NUMPY, PLAIN, indexing
 from tinygrad_kr.engine.primitive import Primitive
-from tinygrad_kr.engine.tensor import INSTEAD, NUMPY, PLAIN, indexing
 
 GROUPS = {
     "elementwise": "Element by element · 원소별",

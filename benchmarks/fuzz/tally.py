@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.fuzz.programs import Program
 from tinygrad_kr import functional
-from tinygrad_kr.engine.tensor import NUMPY, PLAIN, indexing
+from tinygrad_kr.engine.dispatch import NUMPY, PLAIN, indexing
 
 TOLERATED = 0.005  # of all programs may be too ill-conditioned to compare
 

@@ -11,19 +11,17 @@ import itertools
 import operator
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
 
 from tinygrad_kr.errors import DtypeError, FreedGraphError, MutationError, ShapeError
 
-if TYPE_CHECKING:
-    from tinygrad_kr.engine.primitive import Primitive
-
 __all__ = ["Leaf", "Node", "mode", "no_grad", "walk"]
 
 Array = Any  # np.ndarray, or a Tensor while the walk itself is recorded
+Operation = Any  # a Primitive, from the floor above: its rules, and pull_back for those that ask for parameters
 numbers = itertools.count(1)
 
 
@@ -102,7 +100,7 @@ class Node:
 
     def __init__(
         self,
-        primitive: Primitive,
+        primitive: Operation,
         links: Sequence[Link],
         saved: list[Any],
         params: dict[str, Any],
@@ -253,7 +251,7 @@ def accumulated(total: Array, more: Array, borrowed: bool) -> Array:
     return total
 
 
-def fit(gradient: Array, link: Link, primitive: Primitive, position: int) -> Array:
+def fit(gradient: Array, link: Link, primitive: Operation, position: int) -> Array:
     """Undo broadcasting and promotion: a gradient has the shape and the dtype of its operand.
 
     An axis along which the operand was repeated is summed over.

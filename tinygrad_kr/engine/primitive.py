@@ -10,8 +10,9 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_kr.engine.debug import record_origin, require_finite
+from tinygrad_kr.engine.dispatch import NUMPY
 from tinygrad_kr.engine.graph import RECORDING, Link, Node, mode
-from tinygrad_kr.engine.tensor import NUMPY, Tensor
+from tinygrad_kr.engine.tensor import Tensor
 from tinygrad_kr.errors import DtypeError, ShapeError
 
 __all__ = ["Primitive"]

@@ -8,19 +8,11 @@ from typing import Any, final
 
 import numpy as np
 
+from tinygrad_kr.engine.dispatch import NUMPY, PLAIN, REDUCTIONS, implemented, indexing, unsupported
 from tinygrad_kr.engine.graph import Leaf, Node, mode, walk
 from tinygrad_kr.errors import DtypeError, GraphError, ShapeError, UnsupportedError
 
-__all__ = ["NUMPY", "PLAIN", "Tensor"]
-
-NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}
-"""What each NumPy function does on Tensors; filled by the catalogue of primitives."""
-
-PLAIN: set[Callable[..., Any]] = set()
-"""NumPy functions whose result carries no gradient: on Tensors they give plain arrays."""
-
-INSTEAD: dict[str, str] = {}
-"""What to use in place of a NumPy function that Tensors do not support."""
+__all__ = ["Tensor", "raw"]
 
 
 def _operator(ufunc: Callable[..., Any]) -> Any:
@@ -44,11 +36,11 @@ def _in_place(ufunc: Any) -> Any:
             return NUMPY[ufunc](self, other)
         if type(self._node) is Node or self._version is None:
             raise self._unchangeable(ufunc.__name__)
-        self._version[0] += 1
         try:
             ufunc(self.data, other.data if isinstance(other, Tensor) else other, out=self.data)
         except ValueError as error:
             raise ShapeError(f"{ufunc.__name__} in place: {self.label()} {self.shape}: {error}") from error
+        self._version[0] += 1
         return self
 
     return operator
@@ -454,39 +446,9 @@ def one(dtype: Any) -> Any:
     return number
 
 
-def indexing(x: Any, index: Any) -> Any:
-    """Stand in the table of NumPy functions for ``x[index]``, which has no name of its own."""
-    return x[index]
-
-
-REDUCTIONS: dict[Any, Any] = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
-
-
 def apply(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Carry out a NumPy function on Tensors."""
-    if function in PLAIN:
-        return function(*raw(args), **raw(kwargs))
-    implementation = NUMPY.get(function)
-    if implementation is None:
-        raise unsupported(function.__name__)
-    try:
-        return implementation(*args, **kwargs)
-    except TypeError as error:
-        if error.__traceback__ is None or error.__traceback__.tb_next is not None:
-            raise
-        mismatch = str(error).partition("() ")[2]  # the call itself failed: these arguments are not taken
-        raise UnsupportedError(
-            f"numpy.{function.__name__}: on Tensors it {mismatch}.\n"
-            "  leave it out; on plain arrays (t.data) it works as usual"
-        ) from error
-
-
-def unsupported(name: str) -> UnsupportedError:
-    """Say which NumPy function does not work on Tensors, and what to do."""
-    instead = INSTEAD.get(name, "compose it of supported functions (docs/functions.md), or define it as a Primitive")
-    return UnsupportedError(
-        f"numpy.{name} does not work on Tensors.\n  {instead}; for the values alone, without gradient, pass t.data"
-    )
+    return function(*raw(args), **raw(kwargs)) if function in PLAIN else implemented(function, args, kwargs)
 
 
 def raw(value: Any) -> Any:

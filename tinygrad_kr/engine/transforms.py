@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_kr.engine.dispatch import NUMPY
 from tinygrad_kr.engine.graph import Link, numbers, recording, walk
-from tinygrad_kr.engine.tensor import NUMPY, Tensor
+from tinygrad_kr.engine.tensor import Tensor
 from tinygrad_kr.engine.tree import tree_leaves, tree_map
 from tinygrad_kr.errors import ShapeError
 

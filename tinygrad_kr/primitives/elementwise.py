@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_kr.engine.dispatch import NUMPY
 from tinygrad_kr.engine.primitive import Primitive
-from tinygrad_kr.engine.tensor import NUMPY, Tensor, raw
+from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.errors import UnsupportedError
 
 

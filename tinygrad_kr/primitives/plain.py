@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygrad_kr.engine.tensor import INSTEAD, PLAIN
+from tinygrad_kr.engine.dispatch import INSTEAD, PLAIN
 
 PLAIN.update(
     {

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_kr.engine.dispatch import NUMPY
 from tinygrad_kr.engine.primitive import Primitive
-from tinygrad_kr.engine.tensor import NUMPY
 from tinygrad_kr.errors import UnsupportedError
 from tinygrad_kr.primitives.shaping import axes_of
 

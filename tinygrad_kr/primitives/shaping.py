@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_kr.engine.dispatch import NUMPY, indexing
 from tinygrad_kr.engine.primitive import Primitive
-from tinygrad_kr.engine.tensor import NUMPY, indexing, raw
+from tinygrad_kr.engine.tensor import raw
 
 
 def axes_of(axis: Any, ndim: int) -> list[int]:
