@@ -21,13 +21,19 @@ def rows(count: int) -> Any:
     return numbers
 
 
-@np.errstate(over="ignore")  # scores may be further apart than the largest number
 def _label_cross_entropy(scores: Any, labels: Any) -> tuple[Any, Any]:
     """Return minus the mean of scores[label] - log(sum(exp(scores))), shifted by the maximum before taking the gap.
 
     The residue, softmax(scores) - one_hot(labels), is made in the memory of the exponentials. Where the label is, it
     is p - 1 = expm1(log p): exact also for a p so near 1 that p - 1 would have no digits left.
     """
+    if not np.vdot(scores, scores) < np.inf:  # so large that differences may overflow, to a harmless -inf
+        with np.errstate(over="ignore"):
+            return _shifted_cross_entropy(scores, labels)
+    return _shifted_cross_entropy(scores, labels)
+
+
+def _shifted_cross_entropy(scores: Any, labels: Any) -> tuple[Any, Any]:
     by_class = scores.T  # one row for each class: reductions and broadcasting then need no axis
     r = by_class - np.maximum.reduce(by_class)
     try:
