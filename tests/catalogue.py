@@ -16,7 +16,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-import tinygrad_kr  # noqa: F401 - fills the table of NumPy functions
+from tinygrad_kr import Primitive
 from tinygrad_kr import functional as F
 from tinygrad_kr.primitives import elementwise, shaping
 
@@ -570,6 +570,13 @@ CATALOGUE = [
     unary("1 / x", lambda x: 1 / x, nonzero),
     unary("array + x", lambda x: np.ones(4, np.float32) + x, layouts=alone(st.sampled_from([(), (1,), (4,), (3, 1)]))),
     binary("a @ b", lambda a, b: a @ b, layouts=matrix_products, same=squares),
+    # A user's own operations, held to the same
+    unary(
+        "logit, defined by a user",
+        Primitive("logit", lambda x: np.log(x / (1 - x)), x=lambda g, x: g / (x * (1 - x))),
+        Domain(0.2, 0.8, signed=False),
+        reference=lambda x: 2 * np.arctanh(2 * x - 1),
+    ),
     # Activations
     unary("sigmoid", F.sigmoid, reference=lambda x: (1 + np.tanh(x / 2)) / 2),
     unary("F.tanh", F.tanh, reference=lambda x: 1 - 2 / (np.exp(2 * x) + 1)),

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import tracemalloc
 import warnings
 import weakref
 from collections.abc import Callable
@@ -343,6 +344,30 @@ def test_training_makes_no_reference_cycles() -> None:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def test_ten_thousand_steps_without_the_collector_keep_memory_flat() -> None:
+    net = TwoLayerNet(8, 4, 3, rng=np.random.default_rng(0))
+    images, labels = np.ones((4, 8)), np.array([0, 1, 2, 0])
+
+    def train(steps: int) -> None:
+        for _ in range(steps):
+            net.gradient(images, labels)
+            with no_grad():
+                for parameter in net.params.values():
+                    parameter -= 0.01 * parameter.grad
+
+    gc.disable()
+    try:
+        train(100)
+        tracemalloc.start()
+        train(10)
+        before = tracemalloc.get_traced_memory()[0]
+        train(10_000)
+        assert tracemalloc.get_traced_memory()[0] - before < 100_000
+    finally:
+        tracemalloc.stop()
+        gc.enable()
 
 
 def test_second_derivatives_make_no_reference_cycles() -> None:
