@@ -67,3 +67,17 @@ def test_an_operation_called_with_too_few_operands_says_so() -> None:
 def test_tensor_is_final() -> None:
     with pytest.raises(TypeError, match="cannot be subclassed"):
         type("Parameter", (Tensor,), {})
+
+
+@pytest.mark.parametrize("use", [lambda t: t[5], lambda t: t[1.5], lambda t: t.sum(axis=3), lambda t: np.take(t, [7])])
+def test_an_index_that_does_not_exist_is_an_index_error(use: Any) -> None:
+    with pytest.raises(IndexError) as caught:
+        use(Tensor([1.0, 2.0], requires_grad=True))
+    assert isinstance(caught.value, ShapeError) and "(2,)" in str(caught.value)
+
+
+def test_a_number_is_formatted_and_an_array_is_not() -> None:
+    loss = np.sum(Tensor([1.0, 2.5], requires_grad=True))
+    assert f"{loss:.2f}" == "3.50" and f"{loss}" == str(loss)
+    with pytest.raises(ValueError, match="size 1"):
+        f"{Tensor([1.0, 2.0]):.2f}"

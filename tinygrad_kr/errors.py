@@ -11,6 +11,7 @@ __all__ = [
     "DtypeError",
     "FreedGraphError",
     "GraphError",
+    "IndexingError",
     "LabelError",
     "MissingExtraError",
     "MutationError",
@@ -22,6 +23,10 @@ __all__ = [
 
 class ShapeError(ValueError):
     """Operands whose shapes do not fit each other or the operation."""
+
+
+class IndexingError(ShapeError, IndexError):
+    """An index or an axis that an array does not have."""
 
 
 class DtypeError(TypeError):

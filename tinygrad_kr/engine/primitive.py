@@ -13,7 +13,7 @@ from tinygrad_kr.engine.debug import record_origin, require_finite
 from tinygrad_kr.engine.dispatch import NUMPY
 from tinygrad_kr.engine.graph import RECORDING, Link, Node, mode
 from tinygrad_kr.engine.tensor import Tensor
-from tinygrad_kr.errors import DtypeError, ShapeError
+from tinygrad_kr.errors import DtypeError, IndexingError, ShapeError
 
 __all__ = ["Primitive"]
 
@@ -200,7 +200,7 @@ class Primitive:
             lines[-1] += "; " + ", ".join(f"{key}={value!r}" for key, value in params.items())
         if self.expects is not None:
             lines.append("  expected " + self.expects(*shapes, **params))
-        return ShapeError("\n".join(lines))
+        return (IndexingError if isinstance(error, IndexError) else ShapeError)("\n".join(lines))
 
 
 def is_about_values(error: Exception) -> bool:

@@ -108,9 +108,8 @@ class Tensor:
         )
 
     def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
-        self.data: Any = data if hasattr(data, "__array_function__") and hasattr(data, "dtype") else np.asarray(data)
-        if isinstance(data, Tensor | np.generic):
-            self.data = np.asarray(data)
+        is_array = hasattr(data, "__array_function__") and not isinstance(data, Tensor | np.generic)
+        self.data: Any = data if is_array else np.asarray(data)
         if self.data.dtype.kind not in "fiub":
             raise DtypeError(
                 f"Tensor: data must be real numbers, got dtype {self.data.dtype}.\n"
@@ -428,6 +427,9 @@ class Tensor:
         elif self.requires_grad:
             notes.append("requires_grad=True")
         return f"Tensor({values}, {', '.join(notes)})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
 
     def __reduce__(self) -> Any:
         if isinstance(self._node, Node):
