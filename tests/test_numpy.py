@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tinygrad_kr import Primitive, Tensor, grad
-from tinygrad_kr.errors import ShapeError
+from tinygrad_kr.errors import ShapeError, UnsupportedError
 
 
 @pytest.mark.parametrize("where", [[2, 1], [1, 1], [0, 5], [-1]])
@@ -81,3 +81,9 @@ def test_a_number_is_formatted_and_an_array_is_not() -> None:
     assert f"{loss:.2f}" == "3.50" and f"{loss}" == str(loss)
     with pytest.raises(ValueError, match="size 1"):
         f"{Tensor([1.0, 2.0]):.2f}"
+
+
+@pytest.mark.parametrize("call", [lambda t: np.ravel(t, order="F"), lambda t: t.flatten("F")])
+def test_another_order_of_elements_is_refused_and_not_ignored(call: Any) -> None:
+    with pytest.raises(UnsupportedError, match="ravel"):
+        call(Tensor(np.ones((2, 3))))

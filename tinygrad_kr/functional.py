@@ -375,7 +375,7 @@ def cross_entropy_error(y: Any, t: Any, delta: float = 1e-7) -> Any:
     """
     y, t, are_labels = rows_and_targets("cross_entropy_error", y, t)
     if are_labels:
-        losses.require_in_range(t, y.shape[-1])
+        losses.require_in_range("cross_entropy_error", y, t)
         return -np.sum(np.log(y[np.arange(len(t)), t] + delta)) / len(t)
     return -np.sum(t * np.log(y + delta)) / len(y)
 

@@ -169,7 +169,7 @@ class TwoLayerNet:
         """Return the share of samples whose most probable class is the right one."""
         with no_grad():
             predicted = np.argmax(self.scores(x), axis=-1)
-        t = raw(t)
+        t = np.asarray(raw(t))
         return float(np.mean(predicted == (np.argmax(t, axis=-1) if t.ndim > predicted.ndim else t)))
 
     def gradient(self, x: Any, t: Any) -> dict[str, Any]:

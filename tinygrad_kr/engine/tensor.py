@@ -50,9 +50,7 @@ def _method(function: Any) -> Any:
     """Return the NumPy function as a method."""
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
-        if function in PLAIN:
-            return function(self.data, *raw(args), **raw(kwargs))
-        return NUMPY[function](self, *args, **kwargs)
+        return apply(function, (self, *args), kwargs)
 
     method.__name__ = function.__name__
     method.__doc__ = f"``numpy.{function.__name__}`` of this Tensor."

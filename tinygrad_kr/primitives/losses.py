@@ -39,10 +39,10 @@ def _shifted_cross_entropy(scores: Any, labels: Any) -> tuple[Any, Any]:
     try:
         true_scores = r[labels, rows(len(labels))]
     except IndexError:
-        require_in_range(labels, len(r))
+        require_in_range("softmax_cross_entropy", scores, labels)
         raise
     if np.minimum.reduce(labels) < 0:  # would count from the last class
-        require_in_range(labels, len(r))
+        require_in_range("softmax_cross_entropy", scores, labels)
     np.exp(r, out=r)
     sums = np.add.reduce(r)
     log_p = true_scores - np.log(sums)
@@ -57,13 +57,14 @@ def _residue(scores: Any, labels: Any) -> Any:
     return softmax(scores) - one_hot
 
 
-def require_in_range(labels: Any, classes: int) -> None:
+def require_in_range(name: str, scores: Any, labels: Any) -> None:
     """Raise LabelError if a label names no class."""
+    classes = scores.shape[-1]
     bad = np.flatnonzero((labels < 0) | (labels >= classes))
     if bad.size:
         raise LabelError(
-            f"label {labels[bad[0]]} at position {bad[0]} is out of range\n"
-            f"  with {classes} classes, labels go from 0 to {classes - 1}"
+            f"{name}: label {labels[bad[0]]} at position {bad[0]} is out of range\n"
+            f"  with the {classes} classes of scores {scores.shape}, labels {labels.shape} go from 0 to {classes - 1}"
         )
 
 

@@ -253,7 +253,7 @@ NUMPY.update(
     {
         indexing: getitem,
         np.reshape: lambda a, shape: reshaped(a, to=shape),
-        np.ravel: lambda a, order="C": reshaped(a, to=-1),
+        np.ravel: lambda a: reshaped(a, to=-1),
         np.transpose: lambda a, axes=None: transposed(a, axes=axes),
         np.swapaxes: lambda a, axis1, axis2: swapped(a, one=axis1, other=axis2),
         np.matrix_transpose: lambda x: swapped(x, one=-2, other=-1),
