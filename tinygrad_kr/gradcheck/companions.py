@@ -1,0 +1,316 @@
+"""What every vector-Jacobian product must be, whatever f is: exact properties, without finite differences.
+
+A vector-Jacobian product is linear in the cotangent; it is a function of its arguments only; it leaves them alone,
+and returns arrays of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygrad_kr.engine.tensor import raw
+from tinygrad_kr.engine.tree import tree_leaves
+from tinygrad_kr.gradcheck.judge import Judge
+from tinygrad_kr.gradcheck.problem import Leaf, Point, Problem, Vector
+from tinygrad_kr.gradcheck.search import Search
+from tinygrad_kr.gradcheck.stencil import EPS, rough_size
+from tinygrad_kr.gradcheck.verdict import Companion, Verdict
+
+__all__ = ["Companions", "random_cotangent", "random_point"]
+
+ROUNDINGS = 64
+"""How many roundings two ways to compute the same gradient may differ by."""
+MOVE = 0.05
+"""By which share of itself an element is moved to get to another point."""
+FLOAT32_TOLERANCE = 1e-3
+
+
+class Skip(Exception):
+    """A property that cannot be looked at here; the message says why."""
+
+
+class Broken(Exception):
+    """A property that does not hold; the message says what was seen."""
+
+
+@dataclass
+class Companions:
+    """The exact properties, looked at one after the other.
+
+    ``first`` is what the gradient function returned at the start, as it returned it. With ``already_wrong`` it is not
+    judged at a second point.
+    """
+
+    problem: Problem
+    judge: Judge
+    first: list[Any]
+    rng: np.random.Generator
+    already_wrong: bool = False
+
+    def run(self) -> list[Companion]:
+        """Look at all of them."""
+        return [self._look(name, check) for name, check in self._checks()]
+
+    def only_shapes(self) -> Companion:
+        """Look at dtypes and shapes alone, without which nothing can be compared."""
+        return self._look("dtype and shape", self._dtype_and_shape)
+
+    def _checks(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        yield "dtype and shape", self._dtype_and_shape
+        yield "forward determinism", self._forward_determinism
+        yield "backward determinism", self._backward_determinism
+        yield "mutation", self._mutation
+        yield "aliasing", self._aliasing
+        yield "zero cotangent", self._zero_cotangent
+        yield "linearity", self._linearity
+        yield "stale cache", self._stale_cache
+        yield "repeated input", self._repeated_input
+        yield "layouts", self._layouts
+        yield "float32", self._float32
+
+    @staticmethod
+    def _look(name: str, check: Callable[[], None]) -> Companion:
+        try:
+            check()
+        except Skip as reason:
+            return Companion(name, Verdict.INCONCLUSIVE, str(reason))
+        except Broken as seen:
+            return Companion(name, Verdict.FAIL, str(seen))
+        return Companion(name, Verdict.PASS)
+
+    # The properties
+
+    def _dtype_and_shape(self) -> None:
+        for leaf, g in self._checked(self.first):
+            if g is None:
+                raise Broken(f"no gradient (None) for {leaf.name} {leaf.shape}, which holds floats")
+            if g.shape != leaf.shape:
+                raise Broken(f"the gradient for {leaf.name} must have its shape {leaf.shape}, got {g.shape}")
+            if g.dtype.kind != "f" or g.itemsize < 8:
+                raise Broken(f"the gradient for {leaf.name} (float64 in the check) is {g.dtype}: digits are lost")
+
+    def _forward_determinism(self) -> None:
+        again = self.problem.value(self.problem.start)
+        if not np.array_equal(again, self.judge.center, equal_nan=True):
+            raise Broken(
+                f"f gives two values at the same point, {_apart(again, self.judge.center)}\n"
+                "    fix the seed of what is random in it, or switch it off (dropout)"
+            )
+
+    def _backward_determinism(self) -> None:
+        again = self._gradient(self.problem.start, self.judge.weights)
+        for leaf, g, first in self._pairs(again, self.first):
+            if not np.array_equal(g, first, equal_nan=True):
+                raise Broken(f"the gradient for {leaf.name} differs between two calls, {_apart(g, first)}")
+
+    def _mutation(self) -> None:
+        arguments = self.problem.arguments(self.problem.start)
+        cotangent = self.problem.structured(self.judge.weights)
+        owned = [x for x in tree_leaves([arguments, cotangent]) if isinstance(x, np.ndarray)]
+        before = [x.tobytes() for x in owned]
+        with np.errstate(all="ignore"):
+            self.problem.f(*arguments)
+        self._unchanged(owned, before, "f changes its input in place")
+        self.problem.gradient_of(arguments, cotangent, self.problem.start)
+        self._unchanged(owned, before, "gradient changes its input or its cotangent in place")
+
+    @staticmethod
+    def _unchanged(arrays: list[NDArray[Any]], before: list[bytes], what: str) -> None:
+        for array, content in zip(arrays, before, strict=True):
+            if array.tobytes() != content:
+                raise Broken(f"{what}: the array of shape {array.shape}; work on a copy")
+
+    def _aliasing(self) -> None:
+        arguments = self.problem.arguments(self.problem.start)
+        cotangent = self.problem.structured(self.judge.weights)
+        with np.errstate(all="ignore"):
+            output = [np.asarray(raw(part)) for part in tree_leaves(self.problem.f(*arguments))]
+        owners = [("an input", x) for x in tree_leaves(arguments) if isinstance(x, np.ndarray)]
+        owners += [("the cotangent", np.asarray(v)) for v in tree_leaves(cotangent)]
+        owners += [("the output", y) for y in output]
+        gradients = self.problem.gradient_of(arguments, cotangent, self.problem.start)
+        for leaf, g in self._checked(gradients):
+            for owner, array in owners:
+                if g is not None and np.shares_memory(g, array):
+                    raise Broken(f"the gradient for {leaf.name} shares memory with {owner}; return a copy")
+            if g is not None:
+                owners.append((f"that for {leaf.name}", g))
+
+    def _zero_cotangent(self) -> None:
+        zero = self._gradient(self.problem.start, np.zeros_like(self.judge.weights))
+        for leaf, g, first in self._pairs(zero, self.first):
+            if np.any(g[np.isfinite(first)] != 0):
+                largest = float(np.nanmax(np.abs(g)))
+                raise Broken(f"with a cotangent of zeros the gradient for {leaf.name} is not 0 but up to {largest:.3g}")
+
+    def _linearity(self) -> None:
+        a, b = 0.7390851332151607, -1.3247179572447460
+        other = random_cotangent(self.rng, self.judge.weights.size)
+        combined = self._gradient(self.problem.start, a * self.judge.weights + b * other)
+        second = self._gradient(self.problem.start, other)
+        for leaf, g, g2, first in self._pairs(combined, second, self.first):
+            with np.errstate(all="ignore"):
+                expected = a * first + b * g2
+                largest = float(np.max(np.abs(first) + np.abs(g2), initial=0))
+                allowed = ROUNDINGS * (EPS * largest + self._rounding(leaf, self.judge.weights, other))
+                off = np.abs(g - expected)
+            if np.any(off[np.isfinite(expected)] > np.broadcast_to(allowed, off.shape)[np.isfinite(expected)]):
+                worst = np.unravel_index(np.nanargmax(off), off.shape)
+                where = f"[{', '.join(map(str, worst))}]" if leaf.shape else ""
+                raise Broken(
+                    f"the gradient for {leaf.name} is not linear in the cotangent: at {leaf.name}{where} that of "
+                    f"a*v1 + b*v2 is {g[worst]:.10g}, and a times that of v1 + b times that of v2 {expected[worst]:.10g}"
+                )
+
+    def _rounding(self, leaf: Leaf, *cotangents: Vector) -> Any:
+        """Return what the rounding of f is worth in a slope over the scale of each element."""
+        weight = np.sum(np.abs(cotangents), axis=0)
+        return float(weight @ self.judge.noise.absolute) / rough_size(self.problem.start[leaf.position])
+
+    def _stale_cache(self) -> None:
+        """Call at x1, x2, x1: the third must be the first, and the second must be right at x2."""
+        other = random_point(self.rng, self.problem.start)
+        value = self.problem.value_nearby(other)
+        if not np.all(np.isfinite(value)):
+            raise Skip("f is not finite at the second point that was tried")
+        there = self._gradient(other, self.judge.weights)
+        again = self._gradient(self.problem.start, self.judge.weights)
+        for leaf, g, first in self._pairs(again, self.first):
+            if not np.array_equal(g, first, equal_nan=True):
+                raise Broken(
+                    f"called at x1, x2 and x1 again, the gradient for {leaf.name} differs between the first and the "
+                    f"third call, {_apart(g, first)}: it remembers an earlier call"
+                )
+        if not self.already_wrong:
+            self._right_at(other, there)
+
+    def _right_at(self, point: Point, gradient: list[Any]) -> None:
+        """Judge the gradient at another point along one direction for each leaf."""
+        claimed = [g if g is not None and g.shape == x.shape else None for g, x in zip(gradient, point, strict=True)]
+        search = Search(self.judge.at(point), claimed, self.rng, progress=lambda items: items)
+        for leaf, g in self._checked(claimed):
+            if g is None or not leaf.size:
+                continue
+            finding = search.one_direction(leaf)
+            if finding.verdict is Verdict.FAIL:
+                raise Broken(
+                    f"called at a second point, the gradient for {leaf.name} is wrong there: its slope along a random "
+                    f"direction is {finding.claimed:.10g}, the true one {finding.estimate:.10g} +- {finding.bar:.1g}"
+                )
+
+    def _repeated_input(self) -> None:
+        """One array passed as two inputs must give what two equal arrays give."""
+        inputs = [leaf for leaf in self.problem.leaves[: self.problem.first_parameter] if leaf.size]
+        twins = [(a, b) for i, a in enumerate(inputs) for b in inputs[i + 1 :] if a.shape == b.shape]
+        if not twins:
+            raise Skip("no two inputs have the same shape")
+        a, b = twins[0]
+        point = list(self.problem.start)
+        point[b.position] = point[a.position].copy()
+        if not np.all(np.isfinite(self.problem.value_nearby(point))):
+            raise Skip(f"f is not finite where {b.name} is {a.name}")
+        separate = self._gradient(point, self.judge.weights)
+        shared = dict.fromkeys((a.position, b.position), point[a.position].copy())
+        made: dict[int, Any] = {}
+
+        def same(array: Any) -> Any:
+            is_twin = any(array is point[position] for position in shared)
+            return made.setdefault(0, shared[a.position]) if is_twin else np.array(array)
+
+        together = self.problem.gradient(point, self.judge.weights, layout=same)
+        for leaf, g, expected in self._pairs(together, separate):
+            if not np.array_equal(g, expected, equal_nan=True):
+                raise Broken(
+                    f"with the same array as {a.name} and as {b.name}, the gradient for {leaf.name} differs from that "
+                    f"with two equal arrays, {_apart(g, expected)}"
+                )
+
+    def _layouts(self) -> None:
+        for name, layout in LAYOUTS.items():
+            try:
+                gradient = self.problem.gradient(self.problem.start, self.judge.weights, layout=layout)
+            except ValueError as error:
+                if "read-only" in str(error):
+                    raise Broken("the gradient function writes to an input: a read-only one raises") from error
+                raise Broken(f"{name} inputs raise {type(error).__name__}: {error}") from error
+            for leaf, g, first in self._pairs(gradient, self.first):
+                allowed = ROUNDINGS * (EPS * np.abs(first).max(initial=0) + self._rounding(leaf, self.judge.weights))
+                if np.any(np.abs(g - first) > allowed):
+                    raise Broken(f"the gradient for {leaf.name} is another one for {name} inputs, {_apart(g, first)}")
+
+    def _float32(self) -> None:
+        if all(leaf.dtype.itemsize >= 8 for leaf in self.problem.leaves):
+            raise Skip("the inputs are float64")
+        single = self.problem.gradient(self.problem.start, self.judge.weights, dtypes=True)
+        shaken = random_point(self.rng, self.problem.start, share=float(np.finfo(np.float32).eps))
+        double = self._gradient(shaken, self.judge.weights)
+        for leaf, g, nearby, first in self._pairs(single, double, self.first):
+            scale = float(np.max(np.abs(first), initial=0))
+            allowed = FLOAT32_TOLERANCE * scale + ROUNDINGS * np.abs(nearby - first)
+            if not np.all(np.abs(g - first) <= allowed):
+                raise Broken(f"the backward pass in {leaf.dtype} is far from that in float64, {_apart(g, first)}")
+
+    # What they share
+
+    def _gradient(self, point: Point, cotangent: Vector) -> list[Any]:
+        """Return a copy of the gradient."""
+        return [None if g is None else np.array(g) for g in self.problem.gradient(point, cotangent)]
+
+    def _checked(self, gradients: list[Any]) -> list[tuple[Leaf, Any]]:
+        return [(leaf, gradients[leaf.position]) for leaf in self.problem.leaves if leaf.position in self.problem.checked]
+
+    def _pairs(self, *gradients: list[Any]) -> Iterator[tuple[Any, ...]]:
+        """Yield each leaf with its gradients, where all have its shape."""
+        for leaf in self.problem.leaves:
+            entries = [g[leaf.position] for g in gradients]
+            if all(g is not None and g.shape == leaf.shape for g in entries):
+                yield leaf, *(np.asarray(g, dtype=np.float64) for g in entries)
+
+
+def random_cotangent(rng: np.random.Generator, size: int) -> Vector:
+    """Signs with magnitudes from 1/2 to 3/2: never constant, no output missing."""
+    return np.asarray(rng.uniform(0.5, 1.5, size) * rng.choice([-1.0, 1.0], size))
+
+
+def random_point(rng: np.random.Generator, point: Point, share: float = MOVE) -> Point:
+    """Another point: every element moved by some share of itself."""
+    return [
+        np.asarray(x * (1 + share * rng.uniform(0.5, 1, x.shape) * rng.choice([-1.0, 1.0], x.shape))) for x in point
+    ]
+
+
+def _strided(array: NDArray[Any]) -> NDArray[Any]:
+    """Every second element of a larger array."""
+    if not array.ndim:
+        return array.copy()
+    larger = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
+    larger[..., ::2] = array
+    return larger[..., ::2]
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+LAYOUTS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    "Fortran-ordered": lambda array: np.array(array, order="F"),
+    "strided": _strided,
+    "read-only": _read_only,
+}
+
+
+def _apart(a: NDArray[Any], b: NDArray[Any]) -> str:
+    """Say how far two arrays are apart."""
+    with np.errstate(all="ignore"):
+        off = np.abs(a - b)
+        largest = float(np.nanmax(off)) if np.any(np.isfinite(off)) else float("nan")
+        scale = float(np.nanmax(np.abs(b))) if np.any(np.isfinite(b)) else 0.0
+    relative = f", {largest / scale:.1e} of the largest" if scale else ""
+    return f"by up to {largest:.3g}{relative}"

@@ -1,0 +1,187 @@
+"""What a wrong gradient looks like: sentences that name the likely mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygrad_kr.gradcheck.problem import Vector
+
+__all__ = ["Evidence", "patterns"]
+
+CLOSE = 1e-5
+Array = NDArray[Any]
+
+
+@dataclass
+class Evidence:
+    """A wrong gradient beside the truth.
+
+    Attributes
+    ----------
+    name : str
+        The input.
+    claimed : ndarray
+        The gradient as it was given, of any shape.
+    true : ndarray
+        The numerical gradient, in the input's shape; NaN where it was not measured.
+    wrong : ndarray of bool
+        Which elements failed.
+    with_ones : ndarray or None
+        The gradient that is given for a cotangent of ones.
+    others : dict
+        The true gradients of other inputs of this shape, by name.
+    lengths : dict
+        Lengths of axes, each with the words for it, such as ``{4: "axis 0 of x"}``.
+    """
+
+    name: str
+    claimed: Array
+    true: Vector
+    wrong: NDArray[np.bool_]
+    with_ones: Array | None = None
+    others: dict[str, Vector] = field(default_factory=dict)
+    lengths: dict[int, str] = field(default_factory=dict)
+
+    def matches(self, candidate: Array, target: Array | None = None) -> bool:
+        """Whether an array is the true gradient (or another target) wherever that is known."""
+        target = self.true if target is None else target
+        if candidate.shape != target.shape:
+            return False
+        known = np.isfinite(target)
+        scale = float(np.max(np.abs(target[known]), initial=0))
+        return bool(known.any() and scale > 0 and np.all(np.abs(candidate - target)[known] <= CLOSE * scale))
+
+
+def patterns(evidence: Evidence) -> list[str]:
+    """Return what the mistake is likely to be, the most telling first; empty if nothing is recognised."""
+    if evidence.claimed.shape != evidence.true.shape:
+        return list(_of_another_shape(evidence))
+    found = list(_whole(evidence))
+    return found[:1] if found else list(_partial(evidence))
+
+
+def _of_another_shape(e: Evidence) -> Iterator[str]:
+    extra = e.claimed.ndim - e.true.ndim
+    axes = tuple(range(extra)) + tuple(
+        i for i in range(max(extra, 0), e.claimed.ndim) if e.true.shape[i - extra] == 1 != e.claimed.shape[i]
+    )
+    if extra >= 0 and axes:
+        summed = e.claimed.sum(axis=axes, keepdims=True).reshape(-1)
+        if summed.size == e.true.size and e.matches(summed.reshape(e.true.shape)):
+            yield (
+                f"a missing sum: summed over axis {_joined(axes)}, along which {e.name} was broadcast, it is right"
+            )
+            return
+    if e.claimed.T.shape == e.true.shape and e.matches(e.claimed.T):
+        yield "a transpose: the transposed array is the true gradient"
+    elif e.claimed.size == e.true.size and e.matches(e.claimed.reshape(e.true.shape)):
+        yield "a missing reshape: in the shape of the input it is right"
+
+
+def _whole(e: Evidence) -> Iterator[str]:
+    a, true = e.claimed, e.true
+    if a.size > 1 and not np.any(a):
+        yield f"it is zero everywhere: the backward pass never reaches {e.name}, or the path is cut (a copy, .data, detach)"
+    if e.with_ones is not None and e.with_ones.shape == a.shape and np.array_equal(e.with_ones, a):
+        yield "it ignores the cotangent: for a cotangent of ones it is the same; multiply by the cotangent"
+    if e.matches(-a):
+        yield "it is minus the true gradient: a sign is wrong"
+    yield from _constant_factor(e)
+    for name, other in e.others.items():
+        if e.matches(a, other):
+            yield f"it is the true gradient for {name}: two gradients are swapped"
+    if true.ndim == 2 and true.shape[0] == true.shape[1] > 1 and e.matches(a.T):
+        yield "it is the transpose of the true gradient"
+    for axis in range(true.ndim):
+        for shift in (1, -1):
+            if true.shape[axis] > 2 and e.matches(np.roll(a, shift, axis)):
+                yield f"it is the true gradient moved by one along axis {axis}: an index is off by one"
+    known = np.isfinite(true)
+    if true.size > 1 and known.all() and e.matches(np.sort(a.ravel()), np.sort(true.ravel())):
+        yield "it has the right numbers at the wrong places: a permutation, or an order of axes"
+
+
+def _constant_factor(e: Evidence) -> Iterator[str]:
+    known = np.isfinite(e.true) & (e.true != 0)
+    if not known.any():
+        return
+    ratio = float(np.sum(e.claimed[known] * e.true[known]) / np.sum(e.true[known] ** 2))
+    if abs(ratio) < CLOSE or abs(ratio - 1) < CLOSE or not e.matches(e.claimed / ratio):
+        return
+    for length, words in e.lengths.items():
+        if length > 1 and abs(ratio / length - 1) < CLOSE:
+            yield f"it is {length} times the true gradient, and {words} has length {length}: is a 1/N (a mean) missing?"
+            return
+        if length > 1 and abs(ratio * length - 1) < CLOSE:
+            yield f"it is 1/{length} of the true gradient, and {words} has length {length}: is 1/N there once too often?"
+            return
+    if abs(ratio - 2) < CLOSE or abs(ratio - 0.5) < CLOSE:
+        yield f"it is {ratio:.3g} times the true gradient: the 2 of a square's derivative, or the 1/2 before one"
+    elif known.sum() > 1:
+        yield f"it is {ratio:.6g} times the true gradient, everywhere: a constant factor"
+
+
+def _partial(e: Evidence) -> Iterator[str]:
+    known = bool(np.isfinite(e.true).all())
+    if known:
+        yield from _sums_to_zero(e)
+        yield from _constant_along_an_axis(e)
+    yield from _precision(e)
+    if known:
+        yield from _places(e)
+
+
+def _sums_to_zero(e: Evidence) -> Iterator[str]:
+    for axis, length in enumerate(e.true.shape):
+        magnitude = np.abs(e.true).sum(axis=axis)
+        sums = e.claimed.sum(axis=axis)
+        vanish = np.all(np.abs(e.true.sum(axis=axis)) <= CLOSE * magnitude.max(initial=0))
+        if length > 1 and vanish and np.max(np.abs(sums), initial=0) > 100 * CLOSE * magnitude.max(initial=0):
+            worst = float(sums.ravel()[np.argmax(np.abs(sums))])
+            yield (
+                f"along axis {axis} the true gradient sums to 0, this one to {worst:.3g}: a term that subtracts a sum or "
+                "a mean is missing, such as - sum(v * s) in the backward pass of softmax"
+            )
+
+
+def _constant_along_an_axis(e: Evidence) -> Iterator[str]:
+    error = e.claimed - e.true
+    scale = float(np.max(np.abs(error), initial=0))
+    for axis, length in enumerate(e.true.shape):
+        if length > 1 and np.all(np.ptp(error, axis=axis) <= CLOSE * scale):
+            yield f"the error is the same all along axis {axis}: a term that does not depend on it is missing or too much"
+            return
+
+
+def _precision(e: Evidence) -> Iterator[str]:
+    known = np.isfinite(e.true) & (e.true != 0)
+    relative = np.abs(e.claimed[known] / e.true[known] - 1)
+    for dtype in (np.float16, np.float32):
+        with np.errstate(all="ignore"):
+            rounded = np.array_equal(e.claimed.astype(dtype).astype(np.float64), e.claimed)
+        if rounded and np.max(relative, initial=0) < 4 * float(np.finfo(dtype).eps):
+            yield f"the error is that of rounding to {dtype.__name__}, and all its numbers are {dtype.__name__}: a cast inside"
+            return
+    if np.max(relative, initial=0) < 4 * float(np.finfo(np.float32).eps):
+        yield "the error has the size of float32 rounding: something is computed or kept in float32"
+
+
+def _places(e: Evidence) -> Iterator[str]:
+    wrong = np.argwhere(e.wrong)
+    if e.wrong.all() or len(wrong) < 2:
+        return
+    for axis, length in enumerate(e.wrong.shape):
+        indices = np.unique(wrong[:, axis])
+        if len(indices) == 1 < length and np.take(e.wrong, indices[0], axis).all():
+            yield f"wrong only where the index along axis {axis} is {indices[0]} of {length}"
+        elif len(indices) > 1 and set(indices) == set(range(1, length, 2)):
+            yield f"wrong only at odd indices along axis {axis}"
+
+
+def _joined(axes: tuple[int, ...]) -> str:
+    return " and ".join(map(str, axes))

@@ -1,0 +1,340 @@
+"""The function under test and its gradient, seen as functions of a flat list of float64 arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygrad_kr.engine.graph import no_grad
+from tinygrad_kr.engine.tensor import Tensor, raw
+from tinygrad_kr.engine.tree import tree_leaves, tree_map
+from tinygrad_kr.errors import DtypeError, NonFiniteError, ShapeError
+
+__all__ = ["Leaf", "Point", "Problem", "Vector", "name_of"]
+
+Vector = NDArray[np.float64]
+Point = list[NDArray[np.float64]]
+"""One array for each leaf."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A float array among the inputs, or a parameter of the model: what can be moved."""
+
+    position: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    is_number: bool = False
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return int(np.prod(self.shape, dtype=int))
+
+
+class Problem:
+    """A function, the place where it is looked at, and its gradient.
+
+    Inputs are flattened to *leaves*, the float arrays among them; labels and other things are passed on as they are.
+    Every call gets copies, so that nothing a user's function does to its arguments reaches the next call.
+    """
+
+    def __init__(self, f: Callable[..., Any], inputs: tuple[Any, ...], gradient: Any, model: Any) -> None:
+        self.f, self.user_gradient = f, gradient
+        self.leaves: list[Leaf] = []
+        self.start: Point = []
+        self.evaluations = self.gradient_calls = 0
+        self.input_names = _input_names(f, len(inputs))
+        self.inputs = tuple(
+            self._template(value, name) for value, name in zip(inputs, self.input_names, strict=True)
+        )
+        self.parameters = _named_parameters(model)
+        self.written: dict[int, Any] = {}
+        for name, parameter in self.parameters.items():
+            self._add(f"params[{name!r}]", _memory(name, parameter))
+        if not self.leaves:
+            raise DtypeError(
+                "check_gradients: there is nothing to differentiate with respect to: no input holds floats.\n"
+                f"  got {', '.join(type(x).__name__ for x in inputs) or 'no inputs'}; "
+                "pass arrays of floats, for example np.array(x, dtype=float)"
+            )
+        self.first_parameter = len(self.leaves) - len(self.parameters)
+        self.output: Any = None  # the structure of what f returns, filled by the first evaluation
+        self.checked = set(range(len(self.leaves)))
+
+    # What f is
+
+    def value(self, point: Point) -> Vector:
+        """Return everything f returns at a point, as one float64 vector."""
+        self.evaluations += 1
+        with no_grad(), np.errstate(all="ignore"):
+            self._write(point)
+            output = self.f(*self.arguments(point))
+            parts = [_output_array(part) for part in tree_leaves(output)]
+        if self.output is None:
+            self.output = tree_map(lambda part: _Output(np.shape(raw(part)), _output_array(part).dtype), output)
+        vector = np.concatenate([part.ravel() for part in parts]) if parts else np.empty(0)
+        return np.asarray(vector, dtype=np.float64)
+
+    def value_nearby(self, point: Point) -> Vector:
+        """Return the same at a point that the user did not choose: NaN where f refuses it, as outside its domain."""
+        try:
+            value = self.value(point)
+        except (ArithmeticError, ValueError):
+            return np.full(self.output_size, np.nan)
+        if value.size != self.output_size:
+            raise ShapeError(
+                f"check_gradients: f returned {self.output_size} numbers at the inputs given, and {value.size} close by"
+            )
+        return value
+
+    @property
+    def output_size(self) -> int:
+        """The number of numbers that f returns."""
+        return sum(part.size for part in tree_leaves(self.output))
+
+    def gradient(self, point: Point, cotangent: Vector, **how: Any) -> list[Any]:
+        """Return what the gradient function returns at a point, one entry for each leaf: an array, or None."""
+        return self.gradient_of(self.arguments(point, **how), self.structured(cotangent), point)
+
+    def gradient_of(self, arguments: tuple[Any, ...], cotangent: Any, point: Point) -> list[Any]:
+        """Return the same for arguments and a cotangent in the user's own structure."""
+        self.gradient_calls += 1
+        with np.errstate(all="ignore"):
+            self._write(point)
+            if self.user_gradient is None:
+                return self._own_gradient(arguments, cotangent)
+            with no_grad():
+                return self._sorted(self.user_gradient(*arguments, cotangent))
+
+    def arguments(self, point: Point, layout: Callable[..., Any] = np.array, dtypes: bool = False) -> tuple[Any, ...]:
+        """Return the inputs as f gets them, in a layout of memory, and in the user's own dtypes if asked."""
+
+        def filled(slot: Any) -> Any:
+            if not isinstance(slot, Leaf):
+                return slot
+            array = point[slot.position].astype(slot.dtype) if dtypes else point[slot.position]
+            return array[()] if slot.is_number else layout(array)
+
+        return tuple(tree_map(filled, template) for template in self.inputs)
+
+    def structured(self, cotangent: Vector) -> Any:
+        """Return a cotangent in the structure of what f returns."""
+        parts = iter(np.split(cotangent, np.cumsum([part.size for part in tree_leaves(self.output)])[:-1]))
+        return tree_map(lambda part: next(parts).reshape(part.shape).astype(part.dtype)[...], self.output)
+
+    @contextmanager
+    def borrowed(self) -> Iterator[None]:
+        """Put the model's parameters and their gradients back in any case."""
+        memory = [(_memory(name, p), np.array(_memory(name, p))) for name, p in self.parameters.items()]
+        gradients = [(p, p.grad) for p in self.parameters.values() if isinstance(p, Tensor)]
+        try:
+            yield
+        finally:
+            for array, content in memory:
+                array[...] = content
+            for parameter, gradient in gradients:
+                parameter.grad = gradient
+            self.written.clear()
+
+    def digest(self) -> int:
+        """A number derived from the inputs: same inputs, same random choices."""
+        total = hashlib.blake2b(digest_size=8)
+        for array in self.start:
+            total.update(array.tobytes())
+        return int.from_bytes(total.digest(), "little")
+
+    # Taking inputs and gradients apart
+
+    def _template(self, value: Any, name: str) -> Any:
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            parts = zip(value, value._fields, strict=True)
+            return type(value)(*(self._template(part, f"{name}.{field}") for part, field in parts))
+        if isinstance(value, dict):
+            return {key: self._template(part, f"{name}[{key!r}]") for key, part in value.items()}
+        if isinstance(value, list | tuple) and not _only_numbers(value):
+            return type(value)([self._template(part, f"{name}[{i}]") for i, part in enumerate(value)])
+        if value is None or isinstance(value, str | bool | int):
+            return value
+        array = np.asarray(raw(value)) if not callable(value) or hasattr(value, "dtype") else None
+        if array is not None and array.dtype.kind == "c":
+            raise DtypeError(f"check_gradients: {name} is complex; only real inputs can be checked")
+        if array is None or array.dtype.kind != "f":
+            return value
+        return self._add(name, array, is_number=isinstance(value, float | np.floating))
+
+    def _add(self, name: str, array: Any, is_number: bool = False) -> Leaf:
+        if not np.all(np.isfinite(array)):
+            first = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+            raise NonFiniteError(f"check_gradients: {name}{list(first) if first else ''} is {array[first]}")
+        leaf = Leaf(len(self.leaves), name, array.shape, array.dtype, is_number)
+        self.leaves.append(leaf)
+        self.start.append(np.array(array, dtype=np.float64))
+        return leaf
+
+    def _write(self, point: Point) -> None:
+        """Put the point's parameters into the model, where they are not there yet."""
+        for (name, parameter), array in zip(self.parameters.items(), point[self.first_parameter :], strict=True):
+            if self.written.get(id(parameter)) is not array:
+                _memory(name, parameter)[...] = array
+                self.written[id(parameter)] = array
+
+    def _own_gradient(self, arguments: tuple[Any, ...], cotangent: Any) -> list[Any]:
+        def variable(slot: Any, value: Any) -> Any:
+            return Tensor(value, requires_grad=True, name=slot.name) if isinstance(slot, Leaf) else value
+
+        variables = tuple(tree_map(variable, *pair) for pair in zip(self.inputs, arguments, strict=True))
+        inputs = [
+            x
+            for slot, x in zip(tree_leaves(self.inputs), tree_leaves(variables), strict=True)
+            if isinstance(slot, Leaf)
+        ]
+        parameters = list(self.parameters.values())
+        for parameter in parameters:
+            parameter.grad = None
+        output = self.f(*variables)
+        products: list[Any] = []
+        tree_map(lambda y, v: products.append(np.sum(y * v)), output, cotangent)
+        total = sum(products[1:], products[0])
+        if isinstance(total, Tensor) and total.requires_grad:
+            total.backward()
+        return [np.zeros(x.shape, x.dtype) if x.grad is None else x.grad for x in (*inputs, *parameters)]
+
+    def _sorted(self, returned: Any) -> list[Any]:
+        """Return the entries of what the user's gradient function returned, one for each leaf."""
+        templates, names = list(self.inputs), list(self.input_names)
+        if self.parameters:
+            if isinstance(returned, dict) and set(returned) == set(self.parameters):
+                self.checked = set(range(self.first_parameter, len(self.leaves)))
+                return [None] * self.first_parameter + [_gradient_array(returned[name]) for name in self.parameters]
+            templates.append({name: self.leaves[self.first_parameter + i] for i, name in enumerate(self.parameters)})
+            names.append("params")
+        parts = self._parts(returned, templates, names)
+        entries: list[Any] = [None] * len(self.leaves)
+
+        def collect(slot: Any, part: Any) -> None:
+            if isinstance(slot, Leaf):
+                entries[slot.position] = None if part is None else _gradient_array(part)
+
+        for template, name, part in zip(templates, names, parts, strict=True):
+            if part is None or not any(isinstance(slot, Leaf) for slot in tree_leaves(template)):
+                continue
+            try:
+                tree_map(collect, template, part)
+            except ShapeError as error:
+                raise ShapeError(f"check_gradients: the gradient for {name} has another structure: {error}") from error
+        return entries
+
+    def _parts(self, returned: Any, templates: list[Any], names: list[str]) -> list[Any]:
+        """Return one part for each input, labels included."""
+        floats = [any(isinstance(slot, Leaf) for slot in tree_leaves(template)) for template in templates]
+        several = isinstance(returned, tuple | list)
+        if len(templates) == 1 and not (several and len(returned) == 1 and not isinstance(templates[0], tuple | list)):
+            return [returned]
+        if several and len(returned) == len(templates):
+            return list(returned)
+        if sum(floats) == 1 and not several:
+            returned, several = (returned,), True
+        if several and len(returned) == sum(floats):
+            given = iter(returned)
+            return [next(given) if is_float else None for is_float in floats]
+        got = f"{len(returned)} values" if several else f"a {type(returned).__name__}"
+        raise ShapeError(
+            f"check_gradients: gradient(*inputs, cotangent) must return one gradient for each input: "
+            f"({', '.join(names)})\n  expected a tuple of {len(templates)}, got {got}; None will do for labels"
+        )
+
+
+@dataclass(frozen=True)
+class _Output:
+    """Shape and dtype of one array that f returns."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=int))
+
+
+def _input_names(f: Callable[..., Any], count: int) -> tuple[str, ...]:
+    """Return the names of f's first arguments, or x0, x1, ... where they cannot be known."""
+    fallback = ("x",) if count == 1 else tuple(f"x{i}" for i in range(count))
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):
+        return fallback
+    named = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return tuple(named[:count]) if len(named) >= count else fallback
+
+
+def name_of(f: Callable[..., Any]) -> str:
+    """Return what messages call a function."""
+    return str(getattr(f, "__qualname__", None) or getattr(f, "__name__", None) or type(f).__name__)
+
+
+def _only_numbers(value: Any) -> bool:
+    """Return whether nested lists hold Python numbers only, and so stand for an array."""
+    if isinstance(value, list | tuple):
+        return len(value) > 0 and all(map(_only_numbers, value))
+    return isinstance(value, float | int) and not isinstance(value, bool | np.generic)
+
+
+def _named_parameters(model: Any) -> dict[str, Any]:
+    """Return a model's parameters by name: from its ``params`` dict, or from ``named_parameters()``."""
+    if model is None:
+        return {}
+    if hasattr(model, "named_parameters"):
+        parameters = dict(model.named_parameters())
+    elif isinstance(getattr(model, "params", None), dict):
+        parameters = dict(model.params)
+    else:
+        raise TypeError(
+            f"check_gradients: model must have a dict params or a method named_parameters(), "
+            f"got {type(model).__name__}"
+        )
+    for name, parameter in parameters.items():
+        dtype = _memory(name, parameter).dtype
+        if dtype != np.float64:
+            raise DtypeError(
+                f"check_gradients: parameter {name} of the model is {dtype}; finite differences need float64.\n"
+                "  check a copy in float64, for example model.astype(np.float64)"
+            )
+    return parameters
+
+
+def _memory(name: str, parameter: Any) -> NDArray[Any]:
+    """Return the array in which a parameter keeps its values, to be written to."""
+    if isinstance(parameter, np.ndarray):
+        return parameter
+    memory = np.asarray(getattr(parameter, "data", None))
+    if memory.dtype == object:
+        raise TypeError(
+            f"check_gradients: parameter {name} is a {type(parameter).__name__}; expected a Tensor or an array"
+        )
+    return memory
+
+
+def _output_array(part: Any) -> NDArray[Any]:
+    array = np.asarray(raw(part))
+    if array.dtype.kind != "f":
+        raise DtypeError(
+            f"check_gradients: f must return floats, got {array.dtype if array.dtype != object else type(part).__name__}"
+        )
+    return array
+
+
+def _gradient_array(part: Any) -> NDArray[Any]:
+    """Return a gradient as it was given: not copied, so that its memory can be compared with others'."""
+    array = np.asarray(raw(part))
+    if array.dtype.kind not in "fiub":
+        raise DtypeError(f"check_gradients: a gradient must hold real numbers, got {type(part).__name__} {array.dtype}")
+    return array
