@@ -1,4 +1,4 @@
-"""``check_gradients``: is this gradient right?"""
+"""Is this gradient right? ``check_gradients`` says, ``assert_gradients`` insists."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ __all__ = ["GradientMismatch", "assert_gradients", "check_gradients"]
 Mode = Literal["auto", "full", "directions", "numerical"]
 FULL_UP_TO = 200
 """Inputs with more elements than this are checked along directions, in mode "auto"."""
+CLEAR = 0.01
+"""The relative bar up to which a numerical gradient serves to recognise a pattern."""
 LONG = 500
 """Checks of more elements than this show progress."""
 
@@ -205,9 +207,9 @@ def _check(
             f"check_gradients: f is not finite at the inputs given: {center[~np.isfinite(center)][0]} among its "
             f"{center.size} numbers; choose inputs inside its domain"
         )
-    weights = _weights(problem, cotangent, rng)
-    noise = noise_of(problem, problem.start, center, rng)
-    judge = Judge(problem, problem.start, center, weights, noise, resolution, allowed)
+    weights = problem.rounded(_weights(problem, cotangent, rng))
+    noise = noise_of(problem, problem.start, problem.sizes, center, rng)
+    judge = Judge(problem, problem.start, center, weights, noise, resolution, int(rng.integers(2**32)), allowed)
     first = [None if g is None else np.array(g) for g in problem.gradient(problem.start, weights)]
     report.judge, report.claimed, report.resolution = judge, first, resolution
     fitting = [
@@ -333,9 +335,7 @@ def _patterns(problem: Problem, judge: Judge, findings: list[Finding], first: li
             if finding.input == leaf.name and finding.index is not None and finding.verdict is Verdict.FAIL:
                 wrong[finding.index] = True
         others = {
-            other.name: true[other.name]
-            for other in problem.leaves
-            if other is not leaf and other.shape == leaf.shape
+            other.name: true[other.name] for other in problem.leaves if other is not leaf and other.shape == leaf.shape
         }
         claimed = np.asarray(first[leaf.position], dtype=np.float64)
         ones = None if with_ones[leaf.position] is None else np.asarray(with_ones[leaf.position])
@@ -345,10 +345,10 @@ def _patterns(problem: Problem, judge: Judge, findings: list[Finding], first: li
 
 
 def _true(judge: Judge, leaf: Leaf, findings: list[Finding], complete: bool) -> Vector:
-    """Return the numerical gradient of a leaf, NaN where it was not measured; measure it if it is small and asked for."""
+    """Return the numerical gradient of a leaf, NaN where it was not measured; if asked, measure it all."""
     true = np.full(leaf.shape, math.nan)
     for finding in findings:
-        if finding.input == leaf.name and finding.index is not None:
+        if finding.input == leaf.name and finding.index is not None and finding.bar <= CLEAR * abs(finding.estimate):
             true[finding.index] = finding.estimate
     if complete and leaf.size <= FULL_UP_TO:
         for i in range(leaf.size):

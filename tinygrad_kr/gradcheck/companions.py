@@ -18,7 +18,7 @@ from tinygrad_kr.engine.tree import tree_leaves
 from tinygrad_kr.gradcheck.judge import Judge
 from tinygrad_kr.gradcheck.problem import Leaf, Point, Problem, Vector
 from tinygrad_kr.gradcheck.search import Search
-from tinygrad_kr.gradcheck.stencil import EPS, rough_size
+from tinygrad_kr.gradcheck.stencil import EPS, FIRST_STEP
 from tinygrad_kr.gradcheck.verdict import Companion, Verdict
 
 __all__ = ["Companions", "random_cotangent", "random_point"]
@@ -150,27 +150,32 @@ class Companions:
 
     def _linearity(self) -> None:
         a, b = 0.7390851332151607, -1.3247179572447460
-        other = random_cotangent(self.rng, self.judge.weights.size)
+        other = self.problem.rounded(random_cotangent(self.rng, self.judge.weights.size))
         combined = self._gradient(self.problem.start, a * self.judge.weights + b * other)
         second = self._gradient(self.problem.start, other)
         for leaf, g, g2, first in self._pairs(combined, second, self.first):
             with np.errstate(all="ignore"):
                 expected = a * first + b * g2
                 largest = float(np.max(np.abs(first) + np.abs(g2), initial=0))
-                allowed = ROUNDINGS * (EPS * largest + self._rounding(leaf, self.judge.weights, other))
+                allowed = ROUNDINGS * (self._eps * largest + self._rounding(leaf, self.judge.weights, other))
                 off = np.abs(g - expected)
             if np.any(off[np.isfinite(expected)] > np.broadcast_to(allowed, off.shape)[np.isfinite(expected)]):
                 worst = np.unravel_index(np.nanargmax(off), off.shape)
                 where = f"[{', '.join(map(str, worst))}]" if leaf.shape else ""
                 raise Broken(
-                    f"the gradient for {leaf.name} is not linear in the cotangent: at {leaf.name}{where} that of "
-                    f"a*v1 + b*v2 is {g[worst]:.10g}, and a times that of v1 + b times that of v2 {expected[worst]:.10g}"
+                    f"the gradient for {leaf.name} is not linear in the cotangent: at {leaf.name}{where} that of a*v1 + b*v2 "
+                    f"is {g[worst]:.10g}, not a times that of v1 + b times that of v2, {expected[worst]:.10g}"
                 )
 
     def _rounding(self, leaf: Leaf, *cotangents: Vector) -> Any:
         """Return what the rounding of f is worth in a slope over the scale of each element."""
         weight = np.sum(np.abs(cotangents), axis=0)
-        return float(weight @ self.judge.noise.absolute) / rough_size(self.problem.start[leaf.position])
+        noise = self.judge.noise.at(np.abs(self.judge.center), FIRST_STEP)
+        return float(weight @ noise) / self.problem.sizes[leaf.position]
+
+    @property
+    def _eps(self) -> float:
+        return float(np.max(self.problem.output_rounding, initial=EPS))
 
     def _stale_cache(self) -> None:
         """Call at x1, x2, x1: the third must be the first, and the second must be right at x2."""
@@ -196,11 +201,13 @@ class Companions:
         for leaf, g in self._checked(claimed):
             if g is None or not leaf.size:
                 continue
-            finding = search.one_direction(leaf)
-            if finding.verdict is Verdict.FAIL:
+            wrong = [
+                f for f in search.along(search.all_at_once(leaf)) if f.verdict is Verdict.FAIL and f.index is not None
+            ]
+            if wrong:
                 raise Broken(
-                    f"called at a second point, the gradient for {leaf.name} is wrong there: its slope along a random "
-                    f"direction is {finding.claimed:.10g}, the true one {finding.estimate:.10g} +- {finding.bar:.1g}"
+                    f"called at a second point, {wrong[0].label} of the gradient is wrong there: given "
+                    f"{wrong[0].claimed:.10g}, true {wrong[0].estimate:.10g} +- {wrong[0].bar:.1g}"
                 )
 
     def _repeated_input(self) -> None:
@@ -239,7 +246,9 @@ class Companions:
                     raise Broken("the gradient function writes to an input: a read-only one raises") from error
                 raise Broken(f"{name} inputs raise {type(error).__name__}: {error}") from error
             for leaf, g, first in self._pairs(gradient, self.first):
-                allowed = ROUNDINGS * (EPS * np.abs(first).max(initial=0) + self._rounding(leaf, self.judge.weights))
+                allowed = ROUNDINGS * (
+                    self._eps * np.abs(first).max(initial=0) + self._rounding(leaf, self.judge.weights)
+                )
                 if np.any(np.abs(g - first) > allowed):
                     raise Broken(f"the gradient for {leaf.name} is another one for {name} inputs, {_apart(g, first)}")
 
@@ -262,7 +271,9 @@ class Companions:
         return [None if g is None else np.array(g) for g in self.problem.gradient(point, cotangent)]
 
     def _checked(self, gradients: list[Any]) -> list[tuple[Leaf, Any]]:
-        return [(leaf, gradients[leaf.position]) for leaf in self.problem.leaves if leaf.position in self.problem.checked]
+        return [
+            (leaf, gradients[leaf.position]) for leaf in self.problem.leaves if leaf.position in self.problem.checked
+        ]
 
     def _pairs(self, *gradients: list[Any]) -> Iterator[tuple[Any, ...]]:
         """Yield each leaf with its gradients, where all have its shape."""

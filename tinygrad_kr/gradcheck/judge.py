@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_kr.gradcheck.problem import Leaf, Point, Problem, Vector
-from tinygrad_kr.gradcheck.stencil import EPS, Line, Noise, Rung, dependent_outputs, measure
+from tinygrad_kr.gradcheck.stencil import EPS, Line, Noise, Rung, dependent_outputs, measure, noise_of
 from tinygrad_kr.gradcheck.verdict import Finding, Verdict
 
 __all__ = ["Judge"]
@@ -26,14 +26,16 @@ SAFETY = 2.0
 BLUR = 1e-11
 """The share of the outputs' slopes that rounding in the gradient itself may explain."""
 MOST_RUNGS = 14
+UNDERFLOW = float(np.finfo(np.float32).tiny)
+"""What a function that does not move at all may have lost, if it casts to float32 inside."""
 SHARP = 2e-8
 """The relative bar below which no finer step is tried, where truncation and not noise makes it."""
-LEAP = 4096.0
-"""From step to step on the way down to where an accusation could not be contradicted any more."""
+CONFIRMING = 2.0 ** np.array([2, 4, 8, 16, 24, 32])
+"""How much finer the steps are that could contradict an accusation."""
 BUDGET = "the evaluations or the time allowed are used up"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Judge:
     """Measures slopes of one problem at one point, with one cotangent, and judges claims about them."""
 
@@ -43,15 +45,26 @@ class Judge:
     weights: Vector
     noise: Noise
     resolution: float
+    seed: int
     allowed: Callable[[], bool] = lambda: True
 
     def at(self, point: Point) -> Judge:
         """Return a judge at another point, who takes the noise of f to be the same there."""
-        return replace(self, point=point, center=self.problem.value(point))
+        center = self.problem.value(point)
+        return replace(self, point=point, center=center, noise=replace(self.noise, center=center))
 
-    def element(self, leaf: Leaf, position: int, claimed: float) -> Finding:
+    @cached_property
+    def local_noise(self) -> Noise:
+        """The noise of f with steps on the scale of each element itself, however small."""
+        sizes = [
+            np.where(x == 0, size, np.ldexp(1.0, np.frexp(x)[1] - 1))
+            for x, size in zip(self.point, self.problem.sizes, strict=True)
+        ]
+        return noise_of(self.problem, self.point, sizes, self.center, np.random.default_rng(self.seed))
+
+    def element(self, leaf: Leaf, position: int, claimed: float, quick: bool = False) -> Finding:
         """Judge one element of the gradient, given by its position in the flattened leaf."""
-        finding = self.line(Line.element(self.point, leaf, position), claimed)
+        finding = self.line(Line.element(self.point, leaf, position), claimed, quick=quick)
         finding.index = tuple(int(i) for i in np.unravel_index(position, leaf.shape)) if leaf.shape else ()
         finding.at = float(self.point[leaf.position].flat[position])
         return finding
@@ -70,7 +83,9 @@ class Judge:
 
     def rung(self, line: Line, step: float) -> Rung:
         """Measure a slope with one step."""
-        return measure(self.problem, self.point, line, step, self.center, self.weights, self.noise)
+        if line.local_unit is not None and step <= line.local_unit / 64:
+            return measure(self.problem, self.point, line, step, self.weights, self.local_noise, line.local_unit)
+        return measure(self.problem, self.point, line, step, self.weights, self.noise, line.unit)
 
     def _not_finite(self, line: Line, claimed: float) -> Finding:
         rung = self.rung(line, line.local_step or line.first_step)
@@ -111,17 +126,33 @@ class Climb:
         finest = min(self.rungs, key=lambda rung: rung.step)
         best = self.trusted()
         if self.refuted(best):
-            if self._can_see(finest):
-                return self._finer(finest.step / (4 if len(self.rungs) == 1 else LEAP)) or self._beside(best)
-            return self._beside(best)
+            return self._next_to_confirm(best)
         if self.bar(best) <= self.aim * max(abs(best.slope), self.scale):
             return None
-        noisy = self.noise(finest) > finest.truncation + finest.kink
+        noisy = math.inf > self.noise(finest) > finest.truncation + finest.kink
         if self.resolved(best) and noisy:
+            return None
+        if noisy and self._at_a_kink(best):
             return None
         if noisy:
             return self._finer(0) if self._local_left(finest.step) else self._coarser()
-        return None if self._stuck_at_a_kink() else self._finer(finest.step / 16)
+        if self._stuck_at_a_kink() and self._kink().verdict is Verdict.KINK:
+            return None
+        return self._finer(finest.step / 16)
+
+    def _next_to_confirm(self, best: Rung) -> float | None:
+        """Return a finer step that could still contradict an accusation, or one that could confirm it, or None."""
+        if self.quick and self._confirmed(best):
+            return None
+        error = abs(self.claimed - best.slope)
+        for factor in CONFIRMING:
+            step = best.step / factor
+            could_see = SAFETY * self.noise(best) * factor < error or self._local_left(best.step)
+            if could_see and not any(abs(math.log2(rung.step / step)) < 2 for rung in self.rungs):
+                finer = self._finer(step)
+                if finer is not None and finer not in self.lost:
+                    return finer
+        return None if self._confirmed(best) else self._beside(best)
 
     def _local_left(self, step: float) -> bool:
         """Whether the element's own scale is smaller than all steps so far."""
@@ -140,17 +171,8 @@ class Climb:
         coarser = 16 * max(rung.step for rung in self.rungs)
         return None if self.coarser_left < 0 or any(coarser >= lost for lost in self.lost) else coarser
 
-    def _can_see(self, finest: Rung) -> bool:
-        """Whether a finer step could still contradict an accusation."""
-        if self.quick and self._confirmed(self.trusted()):
-            return False
-        error = abs(self.claimed - self.trusted().slope)
-        return LEAP * SAFETY * self.noise(finest) < error or self._local_left(finest.step) or len(self.rungs) == 1
-
     def _beside(self, best: Rung) -> float | None:
-        """Return a step next to the best one, for a second opinion with about the same bar, if one is needed."""
-        if self._confirmed(best):
-            return None
+        """Return a step next to the best one, for a second opinion with about the same bar."""
         tried = {rung.step for rung in self.rungs} | set(self.lost)
         return next((s for s in (best.step / 2, best.step * 2, best.step * 4) if s not in tried), None)
 
@@ -164,31 +186,52 @@ class Climb:
         return dependent_outputs(self.judge.problem, self.judge.point, self.line, self.judge.center)
 
     def noise(self, rung: Rung) -> float:
-        """Return what noise may do to a slope, with outputs that rounding keeps from moving."""
-        return rung.noise(self.depends)
+        """Return what noise may do to a slope, with outputs that only rounding keeps from moving.
+
+        An output that rests here, and with a larger step moves on both sides, moves in quanta of unknown size.
+        """
+        coarser = [other.travel for other in self.rungs if other.step > rung.step]
+        rests = ~rung.moved & self.depends
+        quanta = np.min([np.where(travel > 0, travel, np.inf) for travel in coarser], axis=0) if coarser else np.inf
+        jumps = np.where(rests & np.isfinite(quanta), quanta, 0.0)
+        return rung.noise(self.depends) + 1.5 * float(np.sum(jumps)) / rung.step
+
+    def whole_bar(self, rung: Rung) -> float:
+        """Return the bar with all that noise may do."""
+        return rung.truncation + rung.kink + self.noise(rung)
 
     def trusted(self) -> Rung:
-        """Return the measurement with the smallest bar that no finer one contradicts."""
+        """Return the measurement with the smallest bar that no finer one contradicts.
+
+        Where f oscillates within a step, slopes look small and sure; finer steps then bend more, not less.
+        """
         if len(self.rungs) == 1:
             return self.rungs[0]
-        for rung in sorted(self.rungs, key=lambda rung: rung.bar(self.depends)):
-            finer = (other for other in self.rungs if other.step < rung.step)
-            if all(self._agree(rung, other) for other in finer):
+        for rung in sorted(self.rungs, key=self.whole_bar):
+            finer = [other for other in self.rungs if other.step < rung.step]
+            if all(self._agree(rung, other) and self._calmer(other, rung) for other in finer):
                 return rung
         return min(self.rungs, key=lambda rung: rung.step)
 
+    def _calmer(self, finer: Rung, coarser: Rung) -> bool:
+        """Whether f bends no more with a finer step, as it must where it is smooth on that scale."""
+        limit = 2 * (coarser.truncation + coarser.kink) + 4 * self.noise(finer) + BLUR * finer.size
+        return finer.truncation + finer.kink <= limit
+
     def _agree(self, a: Rung, b: Rung) -> bool:
-        bars = a.bar(self.depends) + b.bar(self.depends)
+        bars = self.whole_bar(a) + self.whole_bar(b)
         return abs(a.slope - b.slope) <= SAFETY * bars + BLUR * (a.size + b.size)
 
     def blur(self, rung: Rung) -> float:
-        """Return what rounding in the claimed value itself may amount to."""
-        return BLUR * rung.size + 16 * EPS * self.scale
+        """Return what rounding in the claimed value may amount to, among it what is too small to show in f at all."""
+        invisible = float(np.sum(rung.errors, where=np.isfinite(rung.errors))) * rung.step / self.line.unit
+        underflow = 0.0 if rung.moved.any() else float(np.abs(self.judge.weights).sum()) * UNDERFLOW / rung.step
+        return BLUR * rung.size + 16 * EPS * self.scale + invisible + underflow
 
     def bar(self, rung: Rung) -> float:
         """Return the bar: of the outputs that moved, or, if the claim leaves it, of all that depend on the element."""
         bar = rung.bar()
-        return rung.bar(self.depends) if self._outside(rung, bar) else bar
+        return self.whole_bar(rung) if self._outside(rung, bar) else bar
 
     def _outside(self, rung: Rung, bar: float) -> bool:
         return abs(self.claimed - rung.slope) > SAFETY * bar + self.blur(rung)
@@ -198,8 +241,9 @@ class Climb:
         return self._outside(rung, self.bar(rung))
 
     def _confirmed(self, best: Rung) -> bool:
-        """Whether one more measurement that agrees with the best refutes the claim."""
-        return sum(self.refuted(rung) for rung in self.rungs if self._agree(rung, best)) > 1
+        """Whether one more measurement refutes the claim: a finer one, or, where those see too little, one beside."""
+        others = [rung for rung in self.rungs if rung is not best and self._agree(rung, best)]
+        return any(self.refuted(rung) for rung in others if rung.step <= 4 * best.step)
 
     def resolved(self, rung: Rung) -> bool:
         """Whether the bar is small beside the slope."""
@@ -225,7 +269,7 @@ class Climb:
             )
         best = self.trusted()
         if self._at_a_kink(best) and not self.resolved(best):
-            return self._at_kink(best)
+            return self._kink()
         if self.refuted(best):
             if self._confirmed(best):
                 return self._finding(best, Verdict.FAIL)
@@ -249,27 +293,26 @@ class Climb:
             name, None, verdict, self.claimed, rung.slope, self.bar(rung), self.blur(rung), rung.step, reason
         )
 
-    def _at_kink(self, best: Rung) -> Finding:
+    def _kink(self) -> Finding:
         """Judge a claim where the slope jumps: it must lie between the slopes on the two sides."""
-        intervals = [(*self._interval(rung), rung) for rung in self.rungs]
-        low, high, margin, rung = min(intervals, key=lambda interval: interval[2])
-        widths = [high - low for low, high, _, _ in sorted(intervals, key=lambda interval: interval[3].step)]
-        if len(widths) > 1 and widths[0] > 1.5 * widths[-1]:
-            return self._finding(best, Verdict.INCONCLUSIVE, "f jumps here, or its slope has no bound")
+        rungs = sorted(self.rungs, key=lambda rung: rung.step)
+        clear = [rung for rung in rungs if _clear(rung)]
+        if not clear:
+            return self._finding(rungs[0], Verdict.INCONCLUSIVE, "kink: the slope changes close to this point")
+        low, high, margin = clear[0].sides()
+        shifts = [max(abs(rung.sides()[0] - low), abs(rung.sides()[1] - high)) for rung in clear[1:2]]
+        if max(shifts, default=0.0) > 0.1 * (high - low) + margin:
+            return self._finding(clear[0], Verdict.INCONCLUSIVE, "f jumps close to here, or its slope has no bound")
+        margin += self.blur(clear[0])
         inside = low - margin <= self.claimed <= high + margin
-        finding = self._finding(
-            rung,
-            Verdict.KINK if inside else Verdict.FAIL,
-            f"at a kink, where the slopes on the two sides are {low:.6g} and {high:.6g}",
-        )
+        verdict = Verdict.KINK if inside else Verdict.FAIL if len(clear) > 1 else Verdict.INCONCLUSIVE
+        reason = f"at a kink, where the slopes on the two sides are {low:.6g} and {high:.6g}"
+        finding = self._finding(clear[0], verdict, reason)
         finding.estimate, finding.bar = (low + high) / 2, (high - low) / 2 + margin
         return finding
 
-    def _interval(self, rung: Rung) -> tuple[float, float, float]:
-        """Return the least and the greatest slope that the two sides allow, and what they may be off by."""
-        weights = self.judge.weights
-        below, above = weights * rung.below[1], weights * rung.above[1]
-        bent = np.abs(rung.below[1] - rung.below[0]) + np.abs(rung.above[1] - rung.above[0])
-        low, high = float(np.minimum(below, above).sum()), float(np.maximum(below, above).sum())
-        margin = float(np.abs(weights) @ bent) + 3 * rung.noise() + 1e-6 * max(abs(low), abs(high))
-        return low, high, margin
+
+def _clear(rung: Rung) -> bool:
+    """Whether a measurement shows a kink: the two sides differ by far more than they may be off."""
+    low, high, margin = rung.sides()
+    return margin < 0.1 * (high - low)

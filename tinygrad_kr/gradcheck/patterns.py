@@ -73,9 +73,7 @@ def _of_another_shape(e: Evidence) -> Iterator[str]:
     if extra >= 0 and axes:
         summed = e.claimed.sum(axis=axes, keepdims=True).reshape(-1)
         if summed.size == e.true.size and e.matches(summed.reshape(e.true.shape)):
-            yield (
-                f"a missing sum: summed over axis {_joined(axes)}, along which {e.name} was broadcast, it is right"
-            )
+            yield (f"a missing sum: summed over axis {_joined(axes)}, along which {e.name} was broadcast, it is right")
             return
     if e.claimed.T.shape == e.true.shape and e.matches(e.claimed.T):
         yield "a transpose: the transposed array is the true gradient"
@@ -86,7 +84,7 @@ def _of_another_shape(e: Evidence) -> Iterator[str]:
 def _whole(e: Evidence) -> Iterator[str]:
     a, true = e.claimed, e.true
     if a.size > 1 and not np.any(a):
-        yield f"it is zero everywhere: the backward pass never reaches {e.name}, or the path is cut (a copy, .data, detach)"
+        yield f"it is zero everywhere: the backward pass never reaches {e.name}, or the path is cut (.data, detach)"
     if e.with_ones is not None and e.with_ones.shape == a.shape and np.array_equal(e.with_ones, a):
         yield "it ignores the cotangent: for a cotangent of ones it is the same; multiply by the cotangent"
     if e.matches(-a):
@@ -115,10 +113,10 @@ def _constant_factor(e: Evidence) -> Iterator[str]:
         return
     for length, words in e.lengths.items():
         if length > 1 and abs(ratio / length - 1) < CLOSE:
-            yield f"it is {length} times the true gradient, and {words} has length {length}: is a 1/N (a mean) missing?"
+            yield f"it is {length} times the true gradient, the length of {words}: is a 1/N (a mean) missing?"
             return
         if length > 1 and abs(ratio * length - 1) < CLOSE:
-            yield f"it is 1/{length} of the true gradient, and {words} has length {length}: is 1/N there once too often?"
+            yield f"it is 1/{length} of the true gradient, the length of {words}: is 1/N there once too often?"
             return
     if abs(ratio - 2) < CLOSE or abs(ratio - 0.5) < CLOSE:
         yield f"it is {ratio:.3g} times the true gradient: the 2 of a square's derivative, or the 1/2 before one"
@@ -144,8 +142,8 @@ def _sums_to_zero(e: Evidence) -> Iterator[str]:
         if length > 1 and vanish and np.max(np.abs(sums), initial=0) > 100 * CLOSE * magnitude.max(initial=0):
             worst = float(sums.ravel()[np.argmax(np.abs(sums))])
             yield (
-                f"along axis {axis} the true gradient sums to 0, this one to {worst:.3g}: a term that subtracts a sum or "
-                "a mean is missing, such as - sum(v * s) in the backward pass of softmax"
+                f"along axis {axis} the true gradient sums to 0, this one to {worst:.3g}: a term that subtracts a sum "
+                "or a mean is missing, such as - sum(v * s) in the backward pass of softmax"
             )
 
 
@@ -154,7 +152,7 @@ def _constant_along_an_axis(e: Evidence) -> Iterator[str]:
     scale = float(np.max(np.abs(error), initial=0))
     for axis, length in enumerate(e.true.shape):
         if length > 1 and np.all(np.ptp(error, axis=axis) <= CLOSE * scale):
-            yield f"the error is the same all along axis {axis}: a term that does not depend on it is missing or too much"
+            yield f"the error is the same all along axis {axis}: a term constant along it is missing, or too much"
             return
 
 
@@ -165,7 +163,7 @@ def _precision(e: Evidence) -> Iterator[str]:
         with np.errstate(all="ignore"):
             rounded = np.array_equal(e.claimed.astype(dtype).astype(np.float64), e.claimed)
         if rounded and np.max(relative, initial=0) < 4 * float(np.finfo(dtype).eps):
-            yield f"the error is that of rounding to {dtype.__name__}, and all its numbers are {dtype.__name__}: a cast inside"
+            yield f"the error is that of rounding to {dtype.__name__}, as by a cast inside"
             return
     if np.max(relative, initial=0) < 4 * float(np.finfo(np.float32).eps):
         yield "the error has the size of float32 rounding: something is computed or kept in float32"

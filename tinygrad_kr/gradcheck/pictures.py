@@ -80,8 +80,12 @@ def _table(leaf: Leaf, found: list[Finding]) -> str:
     cells = np.full(leaf.shape, '<td style="color: #999">&middot;</td>', dtype=object)
     for f in found:
         assert f.index is not None
-        title = html.escape(f"{f.label} = {f.at:.6g}: given {f.claimed:.10g}, true {f.estimate:.10g} ± {f.bar:.1g}; {f.reason}")
-        cells[f.index] = f'<td style="background: {COLORS[f.verdict]}; padding: 2px" title="{title}">{_shown(f.bars)}</td>'
+        title = html.escape(
+            f"{f.label} = {f.at:.6g}: given {f.claimed:.10g}, true {f.estimate:.10g} ± {f.bar:.1g}; {f.reason}"
+        )
+        cells[f.index] = (
+            f'<td style="background: {COLORS[f.verdict]}; padding: 2px" title="{title}">{_shown(f.bars)}</td>'
+        )
     rows = "".join(f"<tr>{''.join(row)}</tr>" for row in _as_matrix(leaf, cells))
     caption = f"{leaf.name} {leaf.shape}: how many error bars the gradient is off"
     return f"<table><caption>{html.escape(caption)}</caption>{rows}</table>"
@@ -104,7 +108,7 @@ def _draw_map(figure: Any, ax: Any, leaf: Leaf, found: list[Finding]) -> None:
 
 
 def _draw_steps(ax: Any, report: Report) -> None:
-    """Draw how the error of the worst element depends on the step: a valley if it is right, a plateau if it is wrong."""
+    """Draw the error of the worst element against the step: a valley if it is right, a plateau if it is wrong."""
     singles = [f for f in report.findings if f.index is not None and math.isfinite(f.claimed)]
     judge = report.judge
     if not singles or judge is None:

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,12 @@ from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.engine.tree import tree_leaves, tree_map
 from tinygrad_kr.errors import DtypeError, NonFiniteError, ShapeError
 
-__all__ = ["Leaf", "Point", "Problem", "Vector", "name_of"]
+__all__ = ["Leaf", "Point", "Problem", "Vector", "name_of", "rough_size"]
 
 Vector = NDArray[np.float64]
 Point = list[NDArray[np.float64]]
 """One array for each leaf."""
+SMALLEST_SIZE = 0.25
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,7 @@ class Problem:
         self.start: Point = []
         self.evaluations = self.gradient_calls = 0
         self.input_names = _input_names(f, len(inputs))
-        self.inputs = tuple(
-            self._template(value, name) for value, name in zip(inputs, self.input_names, strict=True)
-        )
+        self.inputs = tuple(self._template(value, name) for value, name in zip(inputs, self.input_names, strict=True))
         self.parameters = _named_parameters(model)
         self.written: dict[int, Any] = {}
         for name, parameter in self.parameters.items():
@@ -145,12 +145,28 @@ class Problem:
                 parameter.grad = gradient
             self.written.clear()
 
+    @cached_property
+    def sizes(self) -> Point:
+        """What a step of 1 is for each element: about its magnitude."""
+        return [rough_size(x) for x in self.start]
+
     def digest(self) -> int:
         """A number derived from the inputs: same inputs, same random choices."""
         total = hashlib.blake2b(digest_size=8)
         for array in self.start:
             total.update(array.tobytes())
         return int.from_bytes(total.digest(), "little")
+
+    @cached_property
+    def output_rounding(self) -> Vector:
+        """The relative rounding of each number that f returns, by its dtype."""
+        parts = [np.full(part.size, np.finfo(part.dtype).eps, np.float64) for part in tree_leaves(self.output)]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def rounded(self, cotangent: Vector) -> Vector:
+        """Return a cotangent as the outputs' dtypes can hold it."""
+        parts = [np.asarray(part, np.float64).ravel() for part in tree_leaves(self.structured(cotangent))]
+        return np.concatenate(parts) if parts else np.empty(0)
 
     # Taking inputs and gradients apart
 
@@ -276,6 +292,12 @@ def _input_names(f: Callable[..., Any], count: int) -> tuple[str, ...]:
     return tuple(named[:count]) if len(named) >= count else fallback
 
 
+def rough_size(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the power of two below each magnitude, and 1/4 for what is smaller: a step's unit without rounding."""
+    _, exponent = np.frexp(np.maximum(np.abs(x), SMALLEST_SIZE))
+    return np.asarray(np.ldexp(1.0, exponent - 1), dtype=np.float64)
+
+
 def name_of(f: Callable[..., Any]) -> str:
     """Return what messages call a function."""
     return str(getattr(f, "__qualname__", None) or getattr(f, "__name__", None) or type(f).__name__)
@@ -298,8 +320,7 @@ def _named_parameters(model: Any) -> dict[str, Any]:
         parameters = dict(model.params)
     else:
         raise TypeError(
-            f"check_gradients: model must have a dict params or a method named_parameters(), "
-            f"got {type(model).__name__}"
+            f"check_gradients: model must have a dict params or a method named_parameters(), got {type(model).__name__}"
         )
     for name, parameter in parameters.items():
         dtype = _memory(name, parameter).dtype
@@ -326,9 +347,8 @@ def _memory(name: str, parameter: Any) -> NDArray[Any]:
 def _output_array(part: Any) -> NDArray[Any]:
     array = np.asarray(raw(part))
     if array.dtype.kind != "f":
-        raise DtypeError(
-            f"check_gradients: f must return floats, got {array.dtype if array.dtype != object else type(part).__name__}"
-        )
+        got = type(part).__name__ if array.dtype == object else array.dtype
+        raise DtypeError(f"check_gradients: f must return floats, got {got}")
     return array
 
 

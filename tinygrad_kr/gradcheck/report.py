@@ -200,8 +200,10 @@ class Report:
         counts = Counter(str(f.verdict) for f in found)
         said = ", ".join(f"{counts[v]} {v}" for v in reversed(Verdict) if counts[v]) or "nothing to compare"
         unit = "directions and suspects" if self.mode == "directions" else "elements"
-        line = f"{leaf.name} {leaf.shape} {leaf.dtype}: {said} of {len(found)} {unit}" if found else (
-            f"{leaf.name} {leaf.shape} {leaf.dtype}: {said}"
+        line = (
+            f"{leaf.name} {leaf.shape} {leaf.dtype}: {said} of {len(found)} {unit}"
+            if found
+            else (f"{leaf.name} {leaf.shape} {leaf.dtype}: {said}")
         )
         return line + (f"; coverage {self._coverage(leaf.name):.3g}" if found else "")
 
@@ -209,7 +211,7 @@ class Report:
         lines = self._accusation()
         lines += [f"pattern: {pattern}" for pattern in self.patterns]
         lines += [f"{c.name}: {c.message}" for c in self.companions if c.verdict is Verdict.FAIL]
-        lines.append(self._power())
+        lines += [self._power()] if self.findings else []
         held = [c.name for c in self.companions if c.verdict is Verdict.PASS]
         if len(held) > 1:
             lines.append(f"exact properties that hold: {', '.join(held)}")
@@ -254,7 +256,8 @@ class Report:
         arguments = [name_of(self.problem.f)]
         short = sum(leaf.size for leaf in self.problem.leaves) <= WRITTEN_OUT
         values = self.problem.arguments(self.problem.start, dtypes=True)
-        arguments += [_written(value) if short else name for value, name in zip(values, self.problem.input_names)]
+        named = zip(values, self.problem.input_names, strict=True)
+        arguments += [_written(value) if short else name for value, name in named]
         if self.problem.user_gradient is not None:
             arguments.append(f"gradient={name_of(self.problem.user_gradient)}")
         if self.problem.parameters:

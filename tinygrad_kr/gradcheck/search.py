@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tinygrad_kr.gradcheck.judge import BLUR, BUDGET, SAFETY, Judge
 from tinygrad_kr.gradcheck.problem import Leaf, Vector
-from tinygrad_kr.gradcheck.stencil import EPS, Line, rough_size
+from tinygrad_kr.gradcheck.stencil import EPS, Line
 from tinygrad_kr.gradcheck.verdict import Finding, Verdict
 from tinygrad_kr.numerical import numerical_gradient
 
@@ -23,8 +23,12 @@ GAUSSIANS = 2
 BOOK_STEP = 1e-4
 NEGLIGIBLE = 1e-3
 """Of the resolution, taken of a leaf's largest element: below this an element's bar does not matter."""
+THOROUGH = 3
+"""After so many wrong elements of a leaf, no more steps are spent on excuses for the next."""
 WITNESSES = 8
 """How many elements are looked at singly when an error is spread over a leaf."""
+ATTEMPTS = 3
+"""How often an element is looked for, with other directions, before a wrong slope stays unexplained."""
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
@@ -45,9 +49,32 @@ class Search:
     def full(self, leaf: Leaf) -> None:
         """Judge every element."""
         claimed = self._flat(leaf)
-        found = [self.judge.element(leaf, i, float(claimed[i])) for i in self.progress(range(leaf.size))]
+        found: list[Finding] = []
+        for i in self.progress(range(leaf.size)):
+            convicted = sum(finding.verdict is Verdict.FAIL for finding in found) >= THOROUGH
+            found.append(self.judge.element(leaf, i, float(claimed[i]), quick=convicted))
         excuse_negligible(found, self.judge.resolution)
+        self._judge_ties(leaf, [f for f in found if f.verdict is Verdict.KINK])
         self.findings += found
+
+    def _judge_ties(self, leaf: Leaf, tied: list[Finding]) -> None:
+        """Move all elements at a kink together: their gradients must fit that direction too.
+
+        Where elements tie for a maximum, each may have any share of the gradient, but the shares add up to 1.
+        """
+        if len(tied) < 2:
+            return
+        where = np.array([np.ravel_multi_index(f.index, leaf.shape) if f.index else 0 for f in tied], dtype=np.intp)
+        line = Line.along(leaf, where, np.ones(len(tied)))
+        rung = self.judge.rung(line, min(f.step for f in tied))
+        low, high, margin = rung.sides()
+        margin += 4 * BLUR * rung.size
+        if not rung.finite or low - margin <= sum(f.claimed for f in tied) <= high + margin:
+            return
+        extreme = all(abs(f.error / f.bar - 1) < 0.01 for f in tied)
+        for finding in tied:
+            finding.verdict = Verdict.FAIL if extreme else Verdict.INCONCLUSIVE
+            finding.reason += f"; all {len(tied)} elements at a kink together must add up to {(low + high) / 2:.6g}"
 
     def numerical(self, leaf: Leaf) -> None:
         """Compare with the documents' ``numerical_gradient``; its bar is what it changes with twice the step.
@@ -64,7 +91,9 @@ class Search:
         x = start[leaf.position].copy()
         once = numerical_gradient(projected, x, BOOK_STEP, progress=self.progress).ravel()
         twice = numerical_gradient(projected, x, 2 * BOOK_STEP, progress=self.progress).ravel()
-        noise = float(np.abs(self.judge.weights) @ self.judge.noise.at(np.abs(self.judge.center))) / BOOK_STEP
+        noise = (
+            float(np.abs(self.judge.weights) @ self.judge.noise.at(np.abs(self.judge.center), BOOK_STEP)) / BOOK_STEP
+        )
         found = []
         for i in range(leaf.size):
             bar = abs(float(twice[i] - once[i])) + noise
@@ -81,34 +110,49 @@ class Search:
 
     def directions(self, leaf: Leaf) -> None:
         """Judge slopes along random directions; where one is wrong, look for the element."""
-        claimed = self._flat(leaf)
-        size = rough_size(self.judge.point[leaf.position]).ravel()
+        size = self.judge.problem.sizes[leaf.position].ravel()
         order = self.rng.permutation(leaf.size).astype(np.intp)
         signs = self._signs(size)
-        for group in self.progress(np.array_split(order, GROUPS if leaf.size > GROUPED_FROM else 1)):
-            finding = self._along(Line.along(leaf, group, signs[group]), claimed)
-            self.findings.append(finding)
-            if finding.verdict is Verdict.FAIL:
-                self._name_culprit(Line.along(leaf, group, signs[group]), finding, claimed)
-                return
+        groups = np.array_split(order, GROUPS if leaf.size > GROUPED_FROM else 1)
+        lines = [Line.along(leaf, group, signs[group]) for group in groups]
         for _ in range(GAUSSIANS):
-            direction = self.rng.standard_normal(leaf.size) * size
-            finding = self._along(Line.along(leaf, np.arange(leaf.size), direction), claimed)
-            finding.gaussian = finding.index is None
-            self.findings.append(finding)
-            if finding.verdict is Verdict.FAIL:
-                self._name_culprit(Line.along(leaf, order, direction[order]), finding, claimed)
+            lines.append(Line.along(leaf, order, (self.rng.standard_normal(leaf.size) * size)[order]))
+        for number, line in enumerate(self.progress(lines)):
+            found = self.along(line)
+            found[0].gaussian = found[0].index is None and number >= len(groups)
+            self.findings += found
+            if any(finding.verdict is Verdict.FAIL for finding in found):
                 return
+
+    def along(self, line: Line) -> list[Finding]:
+        """Judge the slope along one line; if it is wrong, add findings on single elements.
+
+        A direction alone accuses nobody: along many elements at once f may bend or oscillate more than any step can
+        resolve. Some element must fail too.
+        """
+        claimed = self._flat(line.leaf)
+        finding = self._slope(line, claimed)
+        if finding.verdict is not Verdict.FAIL or finding.index is not None:
+            return [finding]
+        suspects: list[Finding] = []
+        for _ in range(ATTEMPTS):
+            suspects += self._suspects(line, finding, claimed)
+            if any(suspect.verdict is Verdict.FAIL for suspect in suspects):
+                return [finding, *suspects]
+            line = Line.along(line.leaf, line.where, self._signs(np.abs(line.direction)))
+        finding.verdict = Verdict.INCONCLUSIVE
+        finding.reason = "the slope along a direction is wrong, but that of no element looked at"
+        return [finding, *suspects]
+
+    def all_at_once(self, leaf: Leaf) -> Line:
+        """A direction that moves every element of a leaf."""
+        size = self.judge.problem.sizes[leaf.position].ravel()
+        return Line.along(leaf, np.arange(leaf.size), self._signs(size))
 
     def skip(self, leaf: Leaf) -> None:
         """Say that the budget did not reach a leaf."""
         norm = float(np.linalg.norm(self._flat(leaf)))
         self.findings.append(Finding(leaf.name, None, Verdict.INCONCLUSIVE, norm, math.nan, math.inf, reason=BUDGET))
-
-    def one_direction(self, leaf: Leaf) -> Finding:
-        """Judge the slope along one direction that moves every element."""
-        size = rough_size(self.judge.point[leaf.position]).ravel()
-        return self._along(Line.along(leaf, np.arange(leaf.size), self._signs(size)), self._flat(leaf))
 
     def _flat(self, leaf: Leaf) -> Vector:
         claimed = self.claimed[leaf.position]
@@ -119,31 +163,32 @@ class Search:
         """A direction that no single element is missing from: signs, with magnitudes from 1/2 to 3/2."""
         return np.asarray(size * self.rng.uniform(0.5, 1.5, size.size) * self.rng.choice([-1.0, 1.0], size.size))
 
-    def _along(self, line: Line, claimed: Vector) -> Finding:
+    def _slope(self, line: Line, claimed: Vector) -> Finding:
         parts = claimed[line.where] * line.direction
-        if not np.all(np.isfinite(parts)):
-            worst = int(line.where[np.argmin(np.isfinite(parts))])
-            return self.judge.element(line.leaf, worst, float(claimed[worst]))
-        finding = self.judge.line(line, float(parts.sum()), norm=float(np.linalg.norm(parts)), quick=True)
+        worst = line.where[np.argmin(np.isfinite(parts))]
+        if line.where.size == 1 or not np.all(np.isfinite(parts)):
+            return self.judge.element(line.leaf, int(worst), float(claimed[worst]))
+        norm = float(np.linalg.norm(parts))
+        finding = self.judge.line(line, float(parts.sum()), norm, quick=True)
         finding.blur += EPS * float(np.abs(parts).sum())
-        finding.norm, finding.typical = float(np.linalg.norm(parts)), float(np.median(np.abs(parts)))
+        finding.norm, finding.typical = norm, float(np.median(np.abs(parts)))
         return finding
 
-    def _name_culprit(self, line: Line, finding: Finding, claimed: Vector) -> None:
-        """Halve the elements that move, keeping a half along which the slope is still wrong."""
-        if finding.index is not None:
-            return
+    def _suspects(self, line: Line, finding: Finding, claimed: Vector) -> list[Finding]:
+        """Halve the elements that move, keeping a half along which the slope is still wrong; judge what is left.
+
+        If the others are wrong as well, judge a few of them too.
+        """
         group = line
         while line.where.size > 1:
             half = line.where.size // 2
             first, second = line.part(slice(None, half)), line.part(slice(half, None))
             line = first if self._excess(first, finding.step, claimed) > SAFETY else second
-        element = self.judge.element(line.leaf, int(line.where[0]), float(claimed[line.where[0]]))
-        self.findings.append(element)
+        suspects = [int(line.where[0])]
         others = Line.along(group.leaf, *_without(group, line.where))
         if others.where.size and self._excess(others, finding.step, claimed) > SAFETY:
-            for i in others.where[:WITNESSES]:
-                self.findings.append(self.judge.element(line.leaf, int(i), float(claimed[i])))
+            suspects += others.where[:WITNESSES].tolist()
+        return [self.judge.element(line.leaf, i, float(claimed[i])) for i in suspects]
 
     def _excess(self, line: Line, step: float, claimed: Vector) -> float:
         """Return how many bars the slope along a line is off, measured once."""

@@ -11,41 +11,68 @@ at most 2/3 of the first two parts together.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_kr.gradcheck.problem import Leaf, Point, Problem, Vector
+from tinygrad_kr.gradcheck.problem import Leaf, Point, Problem, Vector, rough_size
 
-__all__ = ["EPS", "Line", "Noise", "Rung", "dependent_outputs", "measure", "noise_of", "rough_size"]
+__all__ = ["EPS", "Line", "Noise", "Rung", "dependent_outputs", "measure", "noise_of"]
 
 EPS = float(np.finfo(np.float64).eps)
+SIDES = (-2, -1, 1, 2)
 FIRST_STEP = 2.0**-14
-SMALLEST_SCALE = 0.25
-LADDER = 2.0 ** np.arange(-42, -14, 4)
-"""Steps at which noise is looked for, from a thousand roundings of float64 to a few dozen of float32."""
-
-
-def rough_size(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the power of two below each magnitude, and 1/4 for what is smaller: a step's unit without rounding."""
-    return np.asarray(2.0 ** np.floor(np.log2(np.maximum(np.abs(x), SMALLEST_SCALE))))
+LADDER = 2.0 ** np.arange(-38, -13, 4)
+"""Steps at which noise is looked for, from some roundings of float64 to many of float32."""
+SIGHT = 4096.0
+"""Noise that shows only with steps larger than this many times the one in use is taken to be the function itself."""
+MOST_RELATIVE = 2.0**-20
+"""Noise beyond this share of an output, 16 times that of float32, is taken to be absolute."""
+HOPELESS = 0.03
+"""The share of f's own variation from which on noise cannot be told from it."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """What one evaluation of f may be off by, for each output: absolute, and relative to the output."""
+    """What one evaluation of f may be off by, for each output.
 
-    absolute: Vector
-    relative: Vector
+    Attributes
+    ----------
+    rounding : Vector
+        The relative rounding of each output's dtype.
+    center, variation : Vector
+        Each output in the middle, and by how much it varies around.
+    quantum : Vector
+        By how much outputs jump that otherwise rest, as after a cast to a shorter type.
+    levels : ndarray, shape (steps, outputs)
+        The noise seen with steps up to each of ``LADDER``.
+    """
 
-    def at(self, largest: Vector) -> Vector:
-        """Return a bound where outputs have these magnitudes."""
-        return np.asarray(np.maximum(self.absolute, np.maximum(self.relative, EPS) * largest))
+    rounding: Vector
+    center: Vector
+    variation: Vector
+    quantum: Vector
+    levels: NDArray[np.float64]
+
+    def at(self, largest: Vector, step: float) -> Vector:
+        """Return a bound for outputs of these magnitudes, around points that are a relative step apart.
+
+        What varies as much as f itself is no noise that could be told from f: the bound is infinite.
+        """
+        seen = int(np.searchsorted(LADDER, SIGHT * step, side="right"))
+        level = self.levels[seen - 1] if seen else np.zeros(self.center.size)
+        absolute = np.maximum(np.maximum(level, self.quantum), self.rounding * np.abs(self.center))
+        share = np.divide(absolute, np.abs(self.center), out=np.zeros(absolute.size), where=self.center != 0)
+        relative = np.maximum(np.minimum(share, MOST_RELATIVE), self.rounding)
+        excess = np.where(absolute > 1000 * self.rounding * np.abs(self.center), absolute, 0.0)
+        hopeless = excess > HOPELESS * self.variation
+        return np.where(hopeless & (excess > 0), np.inf, np.maximum(absolute, relative * largest))
 
 
-def noise_of(problem: Problem, here: Point, center: Vector, rng: np.random.Generator) -> Noise:
-    """Measure the noise of f around a point.
+def noise_of(problem: Problem, here: Point, sizes: Point, center: Vector, rng: np.random.Generator) -> Noise:
+    """Measure the noise of f around a point, with steps in units of ``sizes``.
 
     Along random directions the fourth difference of noise stays what it is when the step grows, while that of a
     kink grows as the step and that of a smooth function as its fourth power (J. J. Moré and S. M. Wild, Estimating
@@ -53,79 +80,85 @@ def noise_of(problem: Problem, here: Point, center: Vector, rng: np.random.Gener
     that does not move at all, and then, at 16 times the step, by more than its rounding on both sides, moves in
     quanta of about that size: it casts to a shorter type inside.
     """
-    sizes = [rough_size(x) for x in here]
-    found, growths = np.zeros(center.size), np.zeros(center.size)
-    before = np.full(center.size, np.nan)
-    rests = np.zeros(center.size, bool)
+    rounding = problem.output_rounding
+    found, quantum, variation = np.zeros(center.size), np.zeros(center.size), np.zeros(center.size)
+    levels, growths, rests = [], np.zeros(center.size), np.zeros(center.size, bool)
+    before, largest = np.full(center.size, np.nan), np.full(center.size, np.nan)
+    direction = [size * rng.uniform(0.5, 1, size.shape) * rng.choice([-1.0, 1.0], size.shape) for size in sizes]
     for step in LADDER:
-        signs = [np.copysign(size, rng.uniform(-1, 1, size.shape)) for size in sizes]
-        moved = ([x + k * step * u for x, u in zip(here, signs, strict=True)] for k in SIDES)
-        values = [problem.value_nearby(point) for point in moved]
+        moved = ([x + k * step * u for x, u in zip(here, direction, strict=True)] for k in SIDES)
         with np.errstate(all="ignore"):
-            below2, below, above, above2 = (value - center for value in values)
+            below2, below, above, above2 = (problem.value_nearby(point) - center for point in moved)
             bend = np.abs(below2 + above2 - 4 * (below + above)) / np.sqrt(70)
-            is_noise = (growths < 2) & (bend < 8 * before)
-            quantum = np.minimum(np.abs(below2), np.abs(above2))
-            in_quanta = rests & np.isfinite(quantum) & (quantum > 64 * EPS * np.abs(center))
+            stays = (growths < 2) & (bend < 2.5 * largest)
+            jump = np.minimum(np.abs(below2), np.abs(above2))
+            jumps = rests & np.isfinite(jump) & (jump > 64 * rounding * np.abs(center))
             grows = (bend > 64 * before) & (bend < 1e7 * before)
-        found = np.where(is_noise, np.maximum(found, before), found)
-        found = np.where(in_quanta, np.maximum(found, quantum), found)
+            variation = np.fmax(variation, np.abs(above2))
+        found = np.where(stays, 4 * np.fmax(largest, bend), found)
+        quantum = np.where(jumps, np.maximum(quantum, 4 * jump), quantum)
         growths = np.where(grows, growths + 1, np.where(growths < 2, 0, growths))
         rests = (below2 == 0) & (below == 0) & (above == 0) & (above2 == 0)
-        before = bend
-    absolute = np.maximum(EPS * np.abs(center), 4 * found)
-    relative = np.divide(absolute, np.abs(center), out=np.zeros(center.size), where=center != 0)
-    return Noise(absolute, relative)
-
-
-SIDES = (-2, -1, 1, 2)
+        before, largest = bend, np.fmax(largest, bend)
+        levels.append(found)
+    return Noise(rounding, center, variation, quantum, np.array(levels))
 
 
 @dataclass(frozen=True)
 class Line:
     """A straight way through one leaf: ``x + t * direction``, for t a multiple of a step.
 
-    ``where`` picks the elements that move, ``direction`` holds their speeds, ``first_step`` is where to begin, and
-    ``local_step`` the same on the scale of the element itself, if that is much smaller.
+    ``where`` picks the elements that move, ``direction`` holds their speeds, ``unit`` is the size of a relative step
+    of 1, ``local_unit`` the same on the scale of the element itself, if that is much smaller.
     """
 
     leaf: Leaf
     where: NDArray[np.intp]
     direction: Vector
-    first_step: float
-    local_step: float | None = None
+    unit: float
+    local_unit: float | None = None
     smallest_step: float = 0.0
 
     @staticmethod
     def element(here: Point, leaf: Leaf, position: int) -> Line:
         """The line along one element: t is in the units of x."""
         x = float(here[leaf.position].flat[position])
-        size = float(rough_size(np.array(x)))
-        local = FIRST_STEP * 2.0 ** np.floor(np.log2(abs(x))) if 0 < abs(x) < size / 64 else None
-        return Line(leaf, np.array([position]), np.ones(1), FIRST_STEP * size, local, 4 * float(np.spacing(abs(x))))
+        unit = float(rough_size(np.array(x)))
+        local = math.ldexp(1.0, math.frexp(x)[1] - 1) if 0 < abs(x) < unit / 64 else None
+        return Line(leaf, np.array([position]), np.ones(1), unit, local, 4 * float(np.spacing(abs(x))))
 
     @staticmethod
     def along(leaf: Leaf, where: NDArray[np.intp], direction: Vector) -> Line:
-        """The line along a direction of several elements."""
-        return Line(leaf, where, direction, FIRST_STEP, None, 2.0**-46)
+        """The line along a direction of several elements: t is in units of their sizes."""
+        return Line(leaf, where, direction, unit=1.0, smallest_step=2.0**-46)
+
+    @property
+    def first_step(self) -> float:
+        """Where to begin."""
+        return FIRST_STEP * self.unit
+
+    @property
+    def local_step(self) -> float | None:
+        """Where to begin on the scale of the element itself."""
+        return None if self.local_unit is None else FIRST_STEP * self.local_unit
 
     def part(self, chosen: slice) -> Line:
         """The line along some of the elements only."""
         return replace(self, where=self.where[chosen], direction=self.direction[chosen])
 
-    def point(self, here: Point, t: float) -> tuple[Point, float]:
-        """Return the point at t, and by which share of t rounding has put an element elsewhere."""
-        x = here[self.leaf.position]
-        moved = x.copy()
-        before = x.flat[self.where]
-        wanted = t * self.direction
-        after = before + wanted
-        moved.flat[self.where] = after
+    def point(self, here: Point, t: float) -> Point:
+        """Return the point at t."""
         point = list(here)
-        point[self.leaf.position] = moved
-        astray = np.abs((after - before) - wanted)
-        share = np.divide(astray, np.abs(wanted), out=np.zeros(astray.shape), where=wanted != 0)
-        return point, float(share.max(initial=0.0))
+        point[self.leaf.position] = moved = here[self.leaf.position].copy()
+        moved.reshape(-1)[self.where] += t * self.direction
+        return point
+
+    def astray(self, here: Point, step: float) -> float:
+        """Return by which share of a step rounding puts elements, or what f computes of them, elsewhere."""
+        if self.where.size > 1:
+            return 4 * EPS / step
+        x = float(here[self.leaf.position].flat[self.where[0]])
+        return max(abs((x + k * step) - x - k * step) for k in SIDES) / step + 2 * EPS * abs(x) / step
 
 
 @dataclass(frozen=True)
@@ -141,12 +174,12 @@ class Rung:
         The parts of the bar that the third and the fourth difference give.
     errors : Vector
         What noise in each output may do to the slope.
-    moved : Vector of bool
-        Which outputs differ between the points at all.
+    moved, travel : Vector
+        Which outputs differ between the points at all, and by how much; 0 unless all points differ from the middle.
     size : float
         The sum of the magnitudes of all outputs' slopes, each weighted: what cancellation in ``slope`` started from.
     below, above : tuple of Vector
-        The one-sided slopes of each output, of first and of second order.
+        The one-sided slopes of each output, weighted, of first and of second order.
     """
 
     step: float
@@ -155,30 +188,36 @@ class Rung:
     kink: float
     errors: Vector
     moved: NDArray[np.bool_]
+    travel: Vector
     size: float
     below: tuple[Vector, Vector]
     above: tuple[Vector, Vector]
 
     def noise(self, among: NDArray[np.bool_] | None = None) -> float:
         """Return what the noise of some outputs may do; by default of those that moved."""
-        return float(self.errors @ (self.moved if among is None else among | self.moved))
+        return float(np.sum(self.errors, where=self.moved if among is None else among | self.moved))
 
     def bar(self, among: NDArray[np.bool_] | None = None) -> float:
         """Return the bound on the error of the slope."""
         return self.truncation + self.kink + self.noise(among)
 
+    def sides(self) -> tuple[float, float, float]:
+        """Return the least and the greatest slope that the two sides allow, and what they may be off by."""
+        below, above = self.below[1], self.above[1]
+        low, high = float(np.minimum(below, above).sum()), float(np.maximum(below, above).sum())
+        bent = np.abs(below - self.below[0]) + np.abs(above - self.above[0])
+        return low, high, float(bent.sum()) + 3 * self.noise() + 1e-6 * max(abs(low), abs(high))
+
     @property
     def finite(self) -> bool:
         """Whether f was finite at all points."""
-        return bool(np.isfinite(self.slope + self.truncation + self.kink) and np.all(np.isfinite(self.errors)))
+        return math.isfinite(self.slope + self.truncation + self.kink)
 
 
-def measure(
-    problem: Problem, here: Point, line: Line, step: float, center: Vector, weights: Vector, noise: Noise
-) -> Rung:
-    """Return the slope of ``sum(weights * f)`` along a line through a point, where f is ``center``."""
-    points, astray = zip(*(line.point(here, k * step) for k in SIDES), strict=True)
-    f_2, f_1, f1, f2 = (problem.value_nearby(point) for point in points)
+def measure(problem: Problem, here: Point, line: Line, step: float, weights: Vector, noise: Noise, unit: float) -> Rung:
+    """Return the slope of ``sum(weights * f)`` along a line through a point; ``unit`` is that of the noise."""
+    center = noise.center
+    f_2, f_1, f1, f2 = (problem.value_nearby(line.point(here, k * step)) for k in SIDES)
     weighs = np.abs(weights)
     with np.errstate(all="ignore"):
         first, second = f1 - f_1, f2 - f_2
@@ -186,19 +225,21 @@ def measure(
         truncation = np.abs(second - 2 * first) / (4 * step)
         bend1, bend2 = (f1 - center) - (center - f_1), (f2 - center) - (center - f_2)
         kink = np.abs(bend2 - 4 * bend1) / (2 * step)
-        quantum = noise.at(np.maximum(np.abs(f2), np.abs(f_2)))
-        rounding = 1.5 * quantum / step + max(astray) * np.abs(slopes)
-        moved = (f_2 != center) | (f_1 != center) | (f1 != center) | (f2 != center)
+        quantum = noise.at(np.maximum(np.abs(f2), np.abs(f_2)), step / unit)
+        rounding = 1.5 * quantum / step + line.astray(here, step) * np.abs(slopes)
+        differ = np.array([f_2 != center, f_1 != center, f1 != center, f2 != center])
+        travel = np.where(differ.all(axis=0), np.maximum(np.abs(first), np.abs(second)), 0.0)
         return Rung(
             step,
             slope=float(weights @ slopes),
             truncation=float(weighs @ truncation),
             kink=float(weighs @ kink),
-            errors=weighs * rounding,
-            moved=moved,
+            errors=np.where(weighs == 0, 0.0, weighs * rounding),
+            moved=np.asarray(differ.any(axis=0)),
+            travel=weighs * travel,
             size=float(weighs @ np.abs(slopes)),
-            below=((center - f_1) / step, (3 * center - 4 * f_1 + f_2) / (2 * step)),
-            above=((f1 - center) / step, (4 * f1 - 3 * center - f2) / (2 * step)),
+            below=(weights * (center - f_1) / step, weights * (3 * center - 4 * f_1 + f_2) / (2 * step)),
+            above=(weights * (f1 - center) / step, weights * (4 * f1 - 3 * center - f2) / (2 * step)),
         )
 
 
