@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 
 from benchmarks.gradcheck_detection import report
 from benchmarks.gradcheck_detection.checkers import CHECKERS, available, chosen
 from benchmarks.gradcheck_detection.tally import Tally
-from benchmarks.gradcheck_detection.trials import Result, Task, large_tasks, mutant_tasks, right_tasks
-from benchmarks.processes import environment
+from benchmarks.gradcheck_detection.trials import Task, large_tasks, mutant_tasks, results, right_tasks
 from benchmarks.progress import Progress
 
 CHUNKS = 60  # of tasks, each a step of the progress bar
@@ -41,20 +37,6 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     except ValueError as error:
         parser.error(str(error))
     return options
-
-
-def run(tasks: list[Task]) -> list[Result]:
-    return [result for task in tasks for result in task.run()]
-
-
-def results(chunks: list[list[Task]], jobs: int) -> Iterator[list[Result]]:
-    """Run chunk by chunk, in processes of their own if there are several jobs."""
-    if jobs == 1:
-        yield from map(run, chunks)
-        return
-    os.environ.update(environment(threads=1))
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap_unordered(run, chunks)
 
 
 def show(kind: str, case: str, operation: str, seed: str, names: tuple[str, ...]) -> None:

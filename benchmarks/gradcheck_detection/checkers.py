@@ -93,7 +93,7 @@ def yes_or_no(accepts: packages.Check) -> Judge:
 CHECKERS = {
     checker.name: checker
     for checker in (
-        Checker("ours-full", "ours", lambda: ours("full"), ("numpy",), large=20),
+        Checker("ours-full", "ours", lambda: ours("full"), ("numpy",), large=0),
         Checker("ours-directions", "ours, directions", lambda: ours("directions"), ("numpy",)),
         Checker("torch-slow", "torch", lambda: yes_or_no(packages.torch_gradcheck(False)), ("torch",), large=0),
         Checker("torch-fast", "torch, fast mode", lambda: yes_or_no(packages.torch_gradcheck(True)), ("torch",)),

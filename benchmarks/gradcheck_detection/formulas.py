@@ -203,7 +203,7 @@ MUTANTS = [
     *(Mutant("dropped term", term, specific(formulas)) for term, formulas in DROPPED.items()),
     Mutant("forgets accumulation", "", specific(FORGETFUL)),
     Mutant("kink side", "outside", specific(OUTSIDE), points=kinks),
-    Mutant("kink side", "ties outside together", specific(TOGETHER_OUTSIDE), points=kinks),
+    Mutant("kink side, several together", "outside", specific(TOGETHER_OUTSIDE), points=kinks),
     Mutant("kink side, allowed", "inside", specific(INSIDE), expected="KINK", points=kinks),
     Mutant("nan hidden", "", specific(HIDDEN), points=overflowing),
 ]

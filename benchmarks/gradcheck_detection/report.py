@@ -27,8 +27,8 @@ def markdown(tally: Tally, checkers: Sequence[Checker], head: Iterable[str]) -> 
             *(f"- {line}" for line in head),
             *section(
                 "Faults found",
-                "How often a broken gradient was found, with 95 % intervals (Wilson). At a kink, a value that lies within "
-                "the subgradient interval is allowed: there it is how often it was accepted.",
+                "How often a broken gradient was found, with 95 % intervals (Wilson). At a kink, a value within the "
+                "subgradient interval is allowed: there it is how often it was accepted.",
             ),
             *table(["fault", "trials", *titles], fault_rows(tally, checkers)),
             *section(
@@ -38,7 +38,7 @@ def markdown(tally: Tally, checkers: Sequence[Checker], head: Iterable[str]) -> 
             *table(["inputs", "checks", *titles], right_rows(tally, checkers)),
             *section(
                 "Cost, and the wrong element",
-                "Medians over right gradients at ordinary inputs; where one element was wrong and found, how often it was "
+                "Medians over right gradients at ordinary inputs; and how often a single wrong element, if found, was "
                 "named.",
             ),
             *table(["checker", "forward evaluations", "milliseconds", "element named"], cost_rows(tally, checkers)),
@@ -134,7 +134,7 @@ def save(folder: Path, tally: Tally, checkers: Sequence[Checker], head: list[str
     (folder / "detection.md").write_text(markdown(tally, checkers, head))
     counts = {"stated": head, "counts": tally.raw(), "surprises": tally.surprises}
     (folder / "detection.json").write_text(json.dumps(counts, indent=1))
-    if find_spec("matplotlib") is not None:
+    if find_spec("matplotlib") is not None and any(key.kind == "mutant" for key in tally.verdicts):
         save_plot(folder / "detection.png", tally, checkers)
 
 
@@ -146,7 +146,7 @@ def save_plot(path: Path, tally: Tally, checkers: Sequence[Checker]) -> None:
     figure = Figure(figsize=(13, 1.5 + 0.2 * len(faults)), layout="constrained")
     heat, element, uniform = figure.subplot_mosaic([["heat", "element"], ["heat", "uniform"]]).values()
     rates = [[tally.as_expected(fault, checker.name).value for checker in checkers] for fault in faults]
-    image = heat.imshow(rates, vmin=0, vmax=1, aspect="auto", cmap="RdYlGn")
+    image = heat.imshow(rates, vmin=0, vmax=1, aspect="auto", cmap="viridis")
     heat.set_xticks(range(len(checkers)), [checker.title for checker in checkers], rotation=45, ha="right")
     heat.set_yticks(range(len(faults)), faults, fontsize="small")
     figure.colorbar(image, ax=heat, label="verdict as expected")
@@ -158,5 +158,5 @@ def save_plot(path: Path, tally: Tally, checkers: Sequence[Checker]) -> None:
         axes.set_xlabel(f"relative error of {what}")
         axes.set_ylabel("found")
         axes.set_ylim(-0.05, 1.05)
-    element.legend(fontsize="small")
+    figure.legend(*element.get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize="small")
     figure.savefig(path, dpi=130)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from math import ceil
 from zlib import crc32
 
 import numpy as np
 
 from benchmarks.gradcheck_detection.checkers import CHECKERS, Answer, Judge, check
-from benchmarks.gradcheck_detection.difficult import DIFFICULT
+from benchmarks.gradcheck_detection.difficult import DIFFICULT, GROUPS
 from benchmarks.gradcheck_detection.formulas import MUTANTS
 from benchmarks.gradcheck_detection.mutants import Broken, Mutant, Place, cotangent
 from benchmarks.gradcheck_detection.operations import OPERATIONS, TABLE, Array, Backward, Forward, Inputs, Operation
+from benchmarks.processes import environment
 
 TRIES = 20  # at finding inputs where a mutant applies
+LEAST_TRIALS = 12  # of each mutant, however few operations it fits
 LARGE = 10_000
 LARGE_ERROR = 1e-3
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
@@ -53,8 +58,8 @@ class Task:
     kind: str
     case: str
     operation: str
-    seeds: tuple[int, ...]
-    checkers: tuple[str, ...]
+    seeds: tuple[int, ...] = ()
+    checkers: tuple[str, ...] = ()
 
     def run(self) -> list[Result]:
         return [result for seed in self.seeds for name in self.checkers for result in self.judged(seed, name)]
@@ -131,26 +136,30 @@ def large(rng: np.random.Generator) -> Trial:
 
 
 def mutant_tasks(count: int, seed: int, checkers: tuple[str, ...]) -> list[Task]:
-    """Return ``count`` trials for each pair of a mutant and an operation that it applies to."""
-    seeds = tuple(range(seed, seed + count))
-    tasks = [Task("mutant", mutant.name, operation.name, seeds, checkers) for mutant in MUTANTS for operation in TABLE]
-    return [task for task in tasks if task.trial(seed) is not None]
+    """Return ``count`` trials for each mutant of each operation, and more of mutants that fit few operations."""
+    tasks = []
+    for mutant in MUTANTS:
+        fits = [operation.name for operation in TABLE if Task("mutant", mutant.name, operation.name).trial(seed)]
+        seeds = range(seed, seed + ceil(count * max(1, LEAST_TRIALS / len(fits))))
+        tasks += [Task("mutant", mutant.name, name, tuple(seeds), checkers) for name in fits]
+    return tasks
 
 
 def right_tasks(count: int, seed: int, checkers: tuple[str, ...]) -> list[Task]:
-    """Return ``count`` trials with right gradients: half at ordinary points, half at difficult ones."""
-    ordinary = [("ordinary", "", operation.name) for operation in TABLE]
-    hard = [("difficult", group, operation.name) for group, operation in DIFFICULT]
+    """Return ``count`` trials with right gradients: half at ordinary points, half shared by the difficulties."""
+    groups = [("ordinary", "", TABLE, count // 2)]
+    for group, part in zip(GROUPS, shares(count // 2, len(GROUPS)), strict=True):
+        groups.append(("difficult", group, [operation for name, operation in DIFFICULT if name == group], part))
     return [
-        Task(*case, tuple(range(first, first + size)), checkers)
-        for cases in (ordinary, hard)
-        for i, case in enumerate(cases)
-        for first, size in blocks(seed, share(count // 2, i, len(cases)))
+        Task(kind, case, operation.name, tuple(range(first, first + size)), checkers)
+        for kind, case, operations, total in groups
+        for operation, part in zip(operations, shares(total, len(operations)), strict=True)
+        for first, size in blocks(seed, part)
     ]
 
 
-def share(total: int, number: int, parts: int) -> int:
-    return total // parts + (number < total % parts)
+def shares(total: int, parts: int) -> list[int]:
+    return [total // parts + (number < total % parts) for number in range(parts)]
 
 
 def blocks(first: int, count: int, size: int = 25) -> Iterator[tuple[int, int]]:
@@ -165,3 +174,17 @@ def large_tasks(count: int, seed: int, checkers: tuple[str, ...]) -> list[Task]:
         if (step := CHECKERS[name].large)
         for number in range(seed, seed + count, step)
     ]
+
+
+def run(tasks: list[Task]) -> list[Result]:
+    return [result for task in tasks for result in task.run()]
+
+
+def results(chunks: list[list[Task]], jobs: int) -> Iterator[list[Result]]:
+    """Run chunk by chunk, in processes of their own with one thread each if there are several jobs."""
+    if jobs == 1:
+        yield from map(run, chunks)
+        return
+    os.environ.update(environment(threads=1))
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        yield from pool.imap_unordered(run, chunks)

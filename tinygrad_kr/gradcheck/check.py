@@ -220,6 +220,7 @@ def _check(
     for leaf in problem.leaves:
         if fitting[leaf.position] is not None and leaf.size:
             _look(search, leaf, report.mode)
+    search.judge_ties()
     report.findings = search.findings
     exact = Companions(problem, judge, first, rng, already_wrong=report.culprit is not None)
     report.companions = exact.run() if companions else [exact.only_shapes()]

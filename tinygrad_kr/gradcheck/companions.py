@@ -163,15 +163,16 @@ class Companions:
                 worst = np.unravel_index(np.nanargmax(off), off.shape)
                 where = f"[{', '.join(map(str, worst))}]" if leaf.shape else ""
                 raise Broken(
-                    f"the gradient for {leaf.name} is not linear in the cotangent: at {leaf.name}{where} that of a*v1 + b*v2 "
-                    f"is {g[worst]:.10g}, not a times that of v1 + b times that of v2, {expected[worst]:.10g}"
+                    f"the gradient for {leaf.name} is not linear in the cotangent: "
+                    f"at {leaf.name}{where} that of a*v1 + b*v2 is {g[worst]:.10g}, "
+                    f"not a times that of v1 + b times that of v2, {expected[worst]:.10g}"
                 )
 
     def _rounding(self, leaf: Leaf, *cotangents: Vector) -> Any:
         """Return what the rounding of f is worth in a slope over the scale of each element."""
         weight = np.sum(np.abs(cotangents), axis=0)
         noise = self.judge.noise.at(np.abs(self.judge.center), FIRST_STEP)
-        return float(weight @ noise) / self.problem.sizes[leaf.position]
+        return float(weight @ noise) / np.minimum(self.problem.sizes[leaf.position], 1)
 
     @property
     def _eps(self) -> float:
@@ -179,10 +180,11 @@ class Companions:
 
     def _stale_cache(self) -> None:
         """Call at x1, x2, x1: the third must be the first, and the second must be right at x2."""
-        other = random_point(self.rng, self.problem.start)
-        value = self.problem.value_nearby(other)
-        if not np.all(np.isfinite(value)):
-            raise Skip("f is not finite at the second point that was tried")
+        start = self.problem.start
+        others = (random_point(self.rng, [-x for x in start]), random_point(self.rng, start))  # far away, if f allows
+        other = next((point for point in others if np.all(np.isfinite(self.problem.value_nearby(point)))), None)
+        if other is None:
+            raise Skip("f is not finite at the second points that were tried")
         there = self._gradient(other, self.judge.weights)
         again = self._gradient(self.problem.start, self.judge.weights)
         for leaf, g, first in self._pairs(again, self.first):

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_kr.gradcheck.problem import Leaf, Point, Problem, Vector
-from tinygrad_kr.gradcheck.stencil import EPS, Line, Noise, Rung, dependent_outputs, measure, noise_of
+from tinygrad_kr.gradcheck.stencil import EPS, Line, Noise, Rung, Together, dependent_outputs, measure, noise_of
 from tinygrad_kr.gradcheck.verdict import Finding, Verdict
 
 __all__ = ["Judge"]
@@ -25,7 +25,9 @@ SAFETY = 2.0
 """How many bars a gradient must be off before it is suspected."""
 BLUR = 1e-11
 """The share of the outputs' slopes that rounding in the gradient itself may explain."""
-MOST_RUNGS = 14
+QUANTA = 64.0
+"""How many roundings of the input, or of 1/4, an intermediate result may move by at once."""
+MOST_RUNGS = 16
 UNDERFLOW = float(np.finfo(np.float32).tiny)
 """What a function that does not move at all may have lost, if it casts to float32 inside."""
 SHARP = 2e-8
@@ -81,7 +83,7 @@ class Judge:
         climb.run()
         return climb.verdict()
 
-    def rung(self, line: Line, step: float) -> Rung:
+    def rung(self, line: Line | Together, step: float) -> Rung:
         """Measure a slope with one step."""
         if line.local_unit is not None and step <= line.local_unit / 64:
             return measure(self.problem, self.point, line, step, self.weights, self.local_noise, line.local_unit)
@@ -166,9 +168,12 @@ class Climb:
         return step if step >= self.line.smallest_step and step > 0 else None
 
     def _coarser(self) -> float | None:
-        """Return a larger step, at most twice."""
+        """Return a larger step, at most twice: the second time that which balances noise and truncation."""
         self.coarser_left -= 1
-        coarser = 16 * max(rung.step for rung in self.rungs)
+        largest = max(self.rungs, key=lambda rung: rung.step)
+        balance = np.cbrt(self.noise(largest) / max(2 * (largest.truncation + largest.kink), 1e-300))
+        factor = 16.0 if self.coarser_left else 2.0 ** np.clip(np.round(np.log2(max(balance, 1.0))), 1, 6)
+        coarser = float(factor) * largest.step
         return None if self.coarser_left < 0 or any(coarser >= lost for lost in self.lost) else coarser
 
     def _beside(self, best: Rung) -> float | None:
@@ -243,7 +248,26 @@ class Climb:
     def _confirmed(self, best: Rung) -> bool:
         """Whether one more measurement refutes the claim: a finer one, or, where those see too little, one beside."""
         others = [rung for rung in self.rungs if rung is not best and self._agree(rung, best)]
-        return any(self.refuted(rung) for rung in others if rung.step <= 4 * best.step)
+        seen_twice = any(self.refuted(rung) for rung in others if rung.step <= 4 * best.step)
+        excused = self._in_quanta(best) or any(self._supported(rung, best) for rung in self.rungs)
+        return seen_twice and not excused
+
+    def _in_quanta(self, best: Rung) -> bool:
+        """Whether an intermediate result may move in quanta so large that they hide a slope as small as the error.
+
+        Between them f is exactly straight, and has a wrong slope. So is ``x * (1 + tanh(x))`` for x = -7.
+        """
+        quantum = QUANTA * EPS * self.line.unit * float(np.abs(self.judge.weights).sum())
+        hidden = abs(self.claimed - best.slope) * self.line.first_step <= quantum
+        return best.truncation == best.kink == 0 and hidden
+
+    def _supported(self, rung: Rung, best: Rung) -> bool:
+        """Whether a measurement contradicts the best one and speaks for the claim."""
+        error = abs(self.claimed - best.slope)
+        reach = SAFETY * self.whole_bar(rung) + self.blur(rung)
+        if math.isinf(reach):  # noise as large as f's own variation: only a clear word counts
+            reach = SAFETY * (rung.truncation + rung.kink) + error / 10
+        return abs(self.claimed - rung.slope) <= reach < error / 2
 
     def resolved(self, rung: Rung) -> bool:
         """Whether the bar is small beside the slope."""
@@ -273,7 +297,9 @@ class Climb:
         if self.refuted(best):
             if self._confirmed(best):
                 return self._finding(best, Verdict.FAIL)
-            return self._finding(best, Verdict.INCONCLUSIVE, "more than two bars off, but at one step only")
+            return self._finding(
+                best, Verdict.INCONCLUSIVE, "noise: the slopes with different steps contradict each other"
+            )
         if self.resolved(best):
             return self._finding(best, Verdict.PASS)
         return self._finding(best, Verdict.INCONCLUSIVE, self._reason(best))

@@ -179,7 +179,8 @@ def gradient_property(
     max_examples : int, optional
         How many examples each test draws, unless the settings say so.
     settings : hypothesis.settings, optional
-        Instead of the profile that is loaded. In either case there is no deadline, and slow drawing is no failure.
+        Instead of the profile that is loaded. In either case there is no deadline, slow drawing is no failure, and
+        the phase "explain" is left out: it would list lines of the checker.
     name : str, optional
         Used in messages; the name of the function unless given.
     **check
@@ -193,7 +194,8 @@ def gradient_property(
         test_value
             With a reference: the value agrees with it.
         test_vjp
-            No example fails ``check_gradients``, and of 20 or more at most 5 % are inconclusive.
+            No example fails ``check_gradients``, and of 20 or more at most 5 % are inconclusive (points where the
+            gradient is 0 do not count).
         test_layouts
             Fortran order, strides and read-only memory change neither value nor gradient, and nothing is written to.
         test_identities
@@ -223,9 +225,9 @@ def gradient_property(
     A gradient that is wrong fails with the smallest example of it:
 
     >>> test_square = gradient_property(np.square, inputs=gs.arrays(), gradient=lambda x, g: g * x, settings=few)
-    >>> test_square.test_vjp()
+    >>> test_square.test_vjp()  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
-    tinygrad_kr.gradcheck...GradientMismatch: ...
+    GradientMismatch: square: FAIL
     """
     if function is None:
         return functools.partial(
@@ -277,6 +279,7 @@ def _settings(settings: hypothesis.settings | None, max_examples: int | None) ->
     return hypothesis.settings(
         chosen,
         deadline=None,
+        phases=[phase for phase in chosen.phases if phase is not hypothesis.Phase.explain],
         suppress_health_check={*chosen.suppress_health_check, hypothesis.HealthCheck.too_slow},
         max_examples=chosen.max_examples if max_examples is None else max_examples,
     )
@@ -340,7 +343,7 @@ class _Tally:
 
     def add(self, report: Report) -> None:
         self.examples += 1
-        if report.verdict is Verdict.INCONCLUSIVE:
+        if report.verdict is Verdict.INCONCLUSIVE and not _is_stationary(report):
             self.inconclusive.append(report)
 
     def close(self) -> None:
@@ -355,6 +358,13 @@ class _Tally:
                 "  declare the kinks of the function to the strategy, or draw from a narrower range; one of them:\n"
                 f"{smallest}"
             )
+
+
+def _is_stationary(report: Report) -> bool:
+    """Whether all that is unresolved is 0 and was measured as 0, as for x**2 at 0: no bar is small beside a 0."""
+    unresolved = [finding for finding in report.findings if finding.verdict is Verdict.INCONCLUSIVE]
+    zeros = [f for f in unresolved if f.claimed == 0 and abs(f.estimate) <= f.bar <= report.resolution]
+    return 0 < len(zeros) == len(unresolved)
 
 
 @dataclass(frozen=True)
@@ -472,9 +482,12 @@ class _Subject:
 
 @dataclass(frozen=True)
 class _Held:
-    """An argument that is passed on as it is."""
+    """An argument that is passed on as it is; reports show what it holds."""
 
     value: Any
+
+    def __repr__(self) -> str:
+        return repr(self.value)
 
 
 def _releasing(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -500,7 +513,7 @@ def _sums(a: Any, b: Any) -> Any:
 
 
 def _is_float(leaf: Any) -> bool:
-    return isinstance(leaf, float) or (isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f")
+    return isinstance(leaf, float) or (isinstance(leaf, np.ndarray | np.generic) and leaf.dtype.kind == "f")
 
 
 def _assert_close(actual: Any, expected: Any, tolerance: float, what: str) -> None:
@@ -518,7 +531,7 @@ def _assert_close(actual: Any, expected: Any, tolerance: float, what: str) -> No
 
 
 def _reversed(x: Array) -> Array:
-    return np.flip(np.flip(x).copy())
+    return np.asarray(np.flip(np.flip(x).copy()))
 
 
 def _spread_out(x: Array) -> Array:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tinygrad_kr.gradcheck.judge import BLUR, BUDGET, SAFETY, Judge
 from tinygrad_kr.gradcheck.problem import Leaf, Vector
-from tinygrad_kr.gradcheck.stencil import EPS, Line
+from tinygrad_kr.gradcheck.stencil import EPS, Line, Together
 from tinygrad_kr.gradcheck.verdict import Finding, Verdict
 from tinygrad_kr.numerical import numerical_gradient
 
@@ -54,27 +54,31 @@ class Search:
             convicted = sum(finding.verdict is Verdict.FAIL for finding in found) >= THOROUGH
             found.append(self.judge.element(leaf, i, float(claimed[i]), quick=convicted))
         excuse_negligible(found, self.judge.resolution)
-        self._judge_ties(leaf, [f for f in found if f.verdict is Verdict.KINK])
         self.findings += found
 
-    def _judge_ties(self, leaf: Leaf, tied: list[Finding]) -> None:
+    def judge_ties(self) -> None:
         """Move all elements at a kink together: their gradients must fit that direction too.
 
         Where elements tie for a maximum, each may have any share of the gradient, but the shares add up to 1.
         """
+        tied = [finding for finding in self.findings if finding.verdict is Verdict.KINK and finding.index is not None]
         if len(tied) < 2:
             return
-        where = np.array([np.ravel_multi_index(f.index, leaf.shape) if f.index else 0 for f in tied], dtype=np.intp)
-        line = Line.along(leaf, where, np.ones(len(tied)))
-        rung = self.judge.rung(line, min(f.step for f in tied))
+        leaves = {leaf.name: leaf for leaf in self.judge.problem.leaves}
+        together = Together(tuple(Line.element(self.judge.point, leaves[f.input], self._position(f)) for f in tied))
+        rung = self.judge.rung(together, min(f.step for f in tied))
         low, high, margin = rung.sides()
-        margin += 4 * BLUR * rung.size
+        margin += sum(f.blur for f in tied)
         if not rung.finite or low - margin <= sum(f.claimed for f in tied) <= high + margin:
             return
         extreme = all(abs(f.error / f.bar - 1) < 0.01 for f in tied)
         for finding in tied:
             finding.verdict = Verdict.FAIL if extreme else Verdict.INCONCLUSIVE
             finding.reason += f"; all {len(tied)} elements at a kink together must add up to {(low + high) / 2:.6g}"
+
+    def _position(self, finding: Finding) -> int:
+        shape = next(leaf.shape for leaf in self.judge.problem.leaves if leaf.name == finding.input)
+        return int(np.ravel_multi_index(finding.index, shape)) if finding.index else 0
 
     def numerical(self, leaf: Leaf) -> None:
         """Compare with the documents' ``numerical_gradient``; its bar is what it changes with twice the step.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tinygrad_kr.gradcheck.problem import Leaf, Point, Problem, Vector, rough_size
 
-__all__ = ["EPS", "Line", "Noise", "Rung", "dependent_outputs", "measure", "noise_of"]
+__all__ = ["EPS", "Line", "Noise", "Rung", "Together", "dependent_outputs", "measure", "noise_of"]
 
 EPS = float(np.finfo(np.float64).eps)
 SIDES = (-2, -1, 1, 2)
@@ -162,6 +162,25 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Together:
+    """Several lines, of one leaf or of several, followed at once."""
+
+    lines: tuple[Line, ...]
+    unit: float = 1.0
+    local_unit: float | None = None
+
+    def point(self, here: Point, t: float) -> Point:
+        """Return the point at t."""
+        for line in self.lines:
+            here = line.point(here, t)
+        return here
+
+    def astray(self, here: Point, step: float) -> float:
+        """Return by which share of a step rounding puts elements elsewhere than they should be."""
+        return max(line.astray(here, step) for line in self.lines)
+
+
+@dataclass(frozen=True)
 class Rung:
     """The slope of the weighted outputs along a line, measured with one step.
 
@@ -214,7 +233,9 @@ class Rung:
         return math.isfinite(self.slope + self.truncation + self.kink)
 
 
-def measure(problem: Problem, here: Point, line: Line, step: float, weights: Vector, noise: Noise, unit: float) -> Rung:
+def measure(
+    problem: Problem, here: Point, line: Line | Together, step: float, weights: Vector, noise: Noise, unit: float
+) -> Rung:
     """Return the slope of ``sum(weights * f)`` along a line through a point; ``unit`` is that of the noise."""
     center = noise.center
     f_2, f_1, f1, f2 = (problem.value_nearby(line.point(here, k * step)) for k in SIDES)
