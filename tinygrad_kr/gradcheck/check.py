@@ -151,7 +151,7 @@ def check_gradients(
         return enough_time and (max_evaluations is None or problem.evaluations < max_evaluations)
 
     with problem.borrowed():
-        report = Report(problem, seed)
+        report = Report(problem, seed, cotangent)
         report.mode = _mode(mode, problem)
         _check(problem, report, cotangent, rng, companions, resolution, allowed, _bar(progress, problem))
     report.evaluations, report.gradient_calls = problem.evaluations, problem.gradient_calls
@@ -323,10 +323,14 @@ def _patterns(problem: Problem, judge: Judge, findings: list[Finding], first: li
     if not chosen:
         return []
     true = {leaf.name: _true(judge, leaf, findings, complete=leaf.name in odd) for leaf in problem.leaves}
-    with_ones = problem.gradient(problem.start, np.ones_like(judge.weights))
+    ones = np.ones_like(judge.weights)
+    with_ones = first if np.array_equal(judge.weights, ones) else problem.gradient(problem.start, ones)
     lengths: dict[int, str] = {}
     for leaf in problem.leaves:
         lengths |= {n: f"axis {axis} of {leaf.name}" for axis, n in reversed(list(enumerate(leaf.shape))) if n > 1}
+    for other in (*tree_leaves(problem.output), *tree_leaves(problem.inputs)):
+        if isinstance(other, np.ndarray):
+            lengths |= {n: f"axis {axis} of the labels" for axis, n in enumerate(other.shape) if n not in lengths}
     for output in tree_leaves(problem.output):
         lengths |= {n: f"axis {axis} of the output" for axis, n in enumerate(output.shape) if n not in lengths}
     said = []
@@ -339,8 +343,8 @@ def _patterns(problem: Problem, judge: Judge, findings: list[Finding], first: li
             other.name: true[other.name] for other in problem.leaves if other is not leaf and other.shape == leaf.shape
         }
         claimed = np.asarray(first[leaf.position], dtype=np.float64)
-        ones = None if with_ones[leaf.position] is None else np.asarray(with_ones[leaf.position])
-        evidence = Evidence(leaf.name, claimed, true[leaf.name], wrong, ones, others, lengths)
+        same = None if with_ones is first else with_ones[leaf.position]
+        evidence = Evidence(leaf.name, claimed, true[leaf.name], wrong, same, others, lengths)
         said += [f"{leaf.name}: {sentence}" for sentence in patterns(evidence)]
     return said
 

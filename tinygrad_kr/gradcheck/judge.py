@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_kr.gradcheck.problem import Leaf, Point, Problem, Vector
-from tinygrad_kr.gradcheck.stencil import EPS, Line, Noise, Rung, Together, dependent_outputs, measure, noise_of
+from tinygrad_kr.gradcheck.stencil import EPS, Far, Line, Noise, Rung, Together, far_away, measure, noise_of
 from tinygrad_kr.gradcheck.verdict import Finding, Verdict
 
 __all__ = ["Judge"]
 
 SAFETY = 2.0
 """How many bars a gradient must be off before it is suspected."""
+NEGLIGIBLE = 1e-3
+"""Of the resolution, beside larger slopes: below this an element's bar does not matter."""
 BLUR = 1e-11
 """The share of the outputs' slopes that rounding in the gradient itself may explain."""
 QUANTA = 64.0
@@ -90,10 +92,11 @@ class Judge:
         return measure(self.problem, self.point, line, step, self.weights, self.noise, line.unit)
 
     def _not_finite(self, line: Line, claimed: float) -> Finding:
-        rung = self.rung(line, line.local_step or line.first_step)
-        sound = rung.finite and rung.bar() < 1e-3 * abs(rung.slope) + 1e-6
-        verdict = Verdict.FAIL if sound else Verdict.INCONCLUSIVE
-        reason = f"the gradient is {claimed}" + ("" if sound else ", and f has no clear slope here")
+        coarser = self.rung(line, line.local_step or line.first_step)
+        rung = self.rung(line, coarser.step / 16)
+        bounded = rung.finite and rung.bar() <= 2 * coarser.bar() + 20 * rung.noise()
+        verdict = Verdict.FAIL if bounded else Verdict.INCONCLUSIVE
+        reason = f"the gradient is {claimed}" + ("" if bounded else ", and the slope of f seems to have no bound")
         return Finding(line.leaf.name, None, verdict, claimed, rung.slope, rung.bar(), step=rung.step, reason=reason)
 
 
@@ -184,11 +187,14 @@ class Climb:
     # Weighing them
 
     @cached_property
+    def far(self) -> Far:
+        """What f does when the elements of this line change a lot."""
+        return far_away(self.judge.problem, self.judge.point, self.line, self.judge.center)
+
+    @property
     def depends(self) -> NDArray[np.bool_]:
         """Which outputs depend on the elements of this line at all: of several elements, presumably all."""
-        if self.line.where.size > 1:
-            return np.ones(self.judge.center.size, bool)
-        return dependent_outputs(self.judge.problem, self.judge.point, self.line, self.judge.center)
+        return self.far.depends if self.line.where.size == 1 else np.ones(self.judge.center.size, bool)
 
     def noise(self, rung: Rung) -> float:
         """Return what noise may do to a slope, with outputs that only rounding keeps from moving.
@@ -234,9 +240,9 @@ class Climb:
         return BLUR * rung.size + 16 * EPS * self.scale + invisible + underflow
 
     def bar(self, rung: Rung) -> float:
-        """Return the bar: of the outputs that moved, or, if the claim leaves it, of all that depend on the element."""
-        bar = rung.bar()
-        return self.whole_bar(rung) if self._outside(rung, bar) else bar
+        """Return the bar: with the noise of all outputs if that is small, or else of those that depend on the line."""
+        bar = rung.bar(np.ones(rung.moved.shape, bool))
+        return bar if bar <= self.aim * max(abs(rung.slope), self.scale) else self.whole_bar(rung)
 
     def _outside(self, rung: Rung, bar: float) -> bool:
         return abs(self.claimed - rung.slope) > SAFETY * bar + self.blur(rung)
@@ -302,7 +308,16 @@ class Climb:
             )
         if self.resolved(best):
             return self._finding(best, Verdict.PASS)
+        if self._stationary(best):
+            return self._finding(best, Verdict.PASS, "0, beside what f changes further away")
         return self._finding(best, Verdict.INCONCLUSIVE, self._reason(best))
+
+    def _stationary(self, best: Rung) -> bool:
+        """Whether both the slope and its bar are nothing beside the slopes of f further away."""
+        if self.line.where.size > 1:
+            return False
+        slope = float(np.abs(self.judge.weights) @ np.nan_to_num(self.far.change))
+        return max(abs(self.claimed), abs(best.slope), self.bar(best)) <= NEGLIGIBLE * self.judge.resolution * slope
 
     def _reason(self, best: Rung) -> str:
         if not self.judge.allowed():
@@ -334,7 +349,7 @@ class Climb:
         verdict = Verdict.KINK if inside else Verdict.FAIL if len(clear) > 1 else Verdict.INCONCLUSIVE
         reason = f"at a kink, where the slopes on the two sides are {low:.6g} and {high:.6g}"
         finding = self._finding(clear[0], verdict, reason)
-        finding.estimate, finding.bar = (low + high) / 2, (high - low) / 2 + margin
+        finding.estimate, finding.bar, finding.kink = (low + high) / 2, (high - low) / 2 + margin, True
         return finding
 
 

@@ -61,7 +61,8 @@ def patterns(evidence: Evidence) -> list[str]:
     """Return what the mistake is likely to be, the most telling first; empty if nothing is recognised."""
     if evidence.claimed.shape != evidence.true.shape:
         return list(_of_another_shape(evidence))
-    found = list(_whole(evidence))
+    almost = evidence.matches(evidence.claimed)
+    found = [] if almost else list(_whole(evidence))
     return found[:1] if found else list(_partial(evidence))
 
 
@@ -111,6 +112,10 @@ def _constant_factor(e: Evidence) -> Iterator[str]:
     ratio = float(np.sum(e.claimed[known] * e.true[known]) / np.sum(e.true[known] ** 2))
     if abs(ratio) < CLOSE or abs(ratio - 1) < CLOSE or not e.matches(e.claimed / ratio):
         return
+    if abs(ratio - 2) < CLOSE or abs(ratio - 0.5) < CLOSE:
+        mean = f", or the 1/N of a mean: {e.lengths[2]} has length 2" if 2 in e.lengths else ""
+        yield f"it is {ratio:.3g} times the true gradient: the 2 of a square's derivative, or the 1/2 before one{mean}"
+        return
     for length, words in e.lengths.items():
         if length > 1 and abs(ratio / length - 1) < CLOSE:
             yield f"it is {length} times the true gradient, the length of {words}: is a 1/N (a mean) missing?"
@@ -118,10 +123,10 @@ def _constant_factor(e: Evidence) -> Iterator[str]:
         if length > 1 and abs(ratio * length - 1) < CLOSE:
             yield f"it is 1/{length} of the true gradient, the length of {words}: is 1/N there once too often?"
             return
-    if abs(ratio - 2) < CLOSE or abs(ratio - 0.5) < CLOSE:
-        yield f"it is {ratio:.3g} times the true gradient: the 2 of a square's derivative, or the 1/2 before one"
-    elif known.sum() > 1:
-        yield f"it is {ratio:.6g} times the true gradient, everywhere: a constant factor"
+    if known.sum() > 1:
+        count = max(abs(ratio), 1 / abs(ratio))
+        whole = ", such as 1/N in a mean" if abs(count - round(count)) < CLOSE else ""
+        yield f"it is {ratio:.6g} times the true gradient, everywhere: a constant factor{whole}"
 
 
 def _partial(e: Evidence) -> Iterator[str]:
@@ -158,6 +163,8 @@ def _constant_along_an_axis(e: Evidence) -> Iterator[str]:
 
 def _precision(e: Evidence) -> Iterator[str]:
     known = np.isfinite(e.true) & (e.true != 0)
+    if not np.any(known & e.wrong):
+        return
     relative = np.abs(e.claimed[known] / e.true[known] - 1)
     for dtype in (np.float16, np.float32):
         with np.errstate(all="ignore"):

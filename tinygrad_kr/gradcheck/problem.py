@@ -80,7 +80,7 @@ class Problem:
             output = self.f(*self.arguments(point))
             parts = [_output_array(part) for part in tree_leaves(output)]
         if self.output is None:
-            self.output = tree_map(lambda part: _Output(np.shape(raw(part)), _output_array(part).dtype), output)
+            self.output = tree_map(lambda part: _Output(_output_array(part).shape, _output_array(part).dtype), output)
         vector = np.concatenate([part.ravel() for part in parts]) if parts else np.empty(0)
         return np.asarray(vector, dtype=np.float64)
 
@@ -112,8 +112,7 @@ class Problem:
             self._write(point)
             if self.user_gradient is None:
                 return self._own_gradient(arguments, cotangent)
-            with no_grad():
-                return self._sorted(self.user_gradient(*arguments, cotangent))
+            return self._sorted(self.user_gradient(*arguments, cotangent))
 
     def arguments(self, point: Point, layout: Callable[..., Any] = np.array, dtypes: bool = False) -> tuple[Any, ...]:
         """Return the inputs as f gets them, in a layout of memory, and in the user's own dtypes if asked."""
@@ -345,7 +344,8 @@ def _memory(name: str, parameter: Any) -> NDArray[Any]:
 
 
 def _output_array(part: Any) -> NDArray[Any]:
-    array = np.asarray(raw(part))
+    part = raw(part)
+    array = np.asarray(part.detach() if hasattr(part, "detach") else part)  # of PyTorch, which refuses otherwise
     if array.dtype.kind != "f":
         got = type(part).__name__ if array.dtype == object else array.dtype
         raise DtypeError(f"check_gradients: f must return floats, got {got}")

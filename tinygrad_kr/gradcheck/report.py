@@ -48,8 +48,8 @@ class Report:
         The gradient that was checked, one array for each input.
     """
 
-    def __init__(self, problem: Problem, seed: int | None) -> None:
-        self.problem, self.seed = problem, seed
+    def __init__(self, problem: Problem, seed: int | None, cotangent: Any = None) -> None:
+        self.problem, self.seed, self.cotangent = problem, seed, cotangent
         self.judge: Judge | None = None
         self.findings: list[Finding] = []
         self.companions: list[Companion] = []
@@ -262,6 +262,8 @@ class Report:
             arguments.append(f"gradient={name_of(self.problem.user_gradient)}")
         if self.problem.parameters:
             arguments.append("model=...")
+        if self.cotangent is not None:
+            arguments.append(f"cotangent={_written(self.cotangent) if short else 'cotangent'}")
         arguments.append(f"mode={self.mode!r}")
         if self.seed is not None:
             arguments.append(f"seed={self.seed}")

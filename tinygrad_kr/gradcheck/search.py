@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_kr.gradcheck.judge import BLUR, BUDGET, SAFETY, Judge
+from tinygrad_kr.gradcheck.judge import BLUR, BUDGET, NEGLIGIBLE, SAFETY, Judge
 from tinygrad_kr.gradcheck.problem import Leaf, Vector
 from tinygrad_kr.gradcheck.stencil import EPS, Line, Together
 from tinygrad_kr.gradcheck.verdict import Finding, Verdict
@@ -21,8 +21,6 @@ __all__ = ["BOOK_STEP", "GAUSSIANS", "Search"]
 GROUPS, GROUPED_FROM = 8, 1000
 GAUSSIANS = 2
 BOOK_STEP = 1e-4
-NEGLIGIBLE = 1e-3
-"""Of the resolution, taken of a leaf's largest element: below this an element's bar does not matter."""
 THOROUGH = 3
 """After so many wrong elements of a leaf, no more steps are spent on excuses for the next."""
 WITNESSES = 8
@@ -172,10 +170,11 @@ class Search:
         worst = line.where[np.argmin(np.isfinite(parts))]
         if line.where.size == 1 or not np.all(np.isfinite(parts)):
             return self.judge.element(line.leaf, int(worst), float(claimed[worst]))
-        norm = float(np.linalg.norm(parts))
-        finding = self.judge.line(line, float(parts.sum()), norm, quick=True)
+        finding = self.judge.line(line, float(parts.sum()), float(np.linalg.norm(parts)), quick=True)
         finding.blur += EPS * float(np.abs(parts).sum())
-        finding.norm, finding.typical = norm, float(np.median(np.abs(parts)))
+        sizes = self.judge.problem.sizes[line.leaf.position].reshape(-1)[line.where]
+        finding.norm = float(np.linalg.norm(claimed[line.where] * sizes))
+        finding.typical = float(np.median(np.abs(parts)))
         return finding
 
     def _suspects(self, line: Line, finding: Finding, claimed: Vector) -> list[Finding]:

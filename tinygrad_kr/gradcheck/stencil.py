@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tinygrad_kr.gradcheck.problem import Leaf, Point, Problem, Vector, rough_size
 
-__all__ = ["EPS", "Line", "Noise", "Rung", "Together", "dependent_outputs", "measure", "noise_of"]
+__all__ = ["EPS", "Far", "Line", "Noise", "Rung", "Together", "far_away", "measure", "noise_of"]
 
 EPS = float(np.finfo(np.float64).eps)
 SIDES = (-2, -1, 1, 2)
@@ -264,14 +264,27 @@ def measure(
         )
 
 
-def dependent_outputs(problem: Problem, here: Point, line: Line, center: Vector) -> NDArray[np.bool_]:
-    """Return which outputs change when the elements of a line change a lot: to 0, to the opposite, a little further."""
+@dataclass(frozen=True)
+class Far:
+    """How outputs change far away: whether at all, and the largest change per unit of distance."""
+
+    depends: NDArray[np.bool_]
+    change: Vector
+
+
+def far_away(problem: Problem, here: Point, line: Line, center: Vector) -> Far:
+    """Change the elements of a line a lot: to 0, to the opposite, and on."""
     x = here[line.leaf.position]
-    depends = np.zeros(center.size, bool)
+    depends, change = np.zeros(center.size, bool), np.zeros(center.size)
     for factor, shift in ((0.0, 0.0), (-1.0, 0.0), (1.0, 0.125), (2.0, 1.0)):
         far = x.copy()
         far.flat[line.where] = factor * far.flat[line.where] + shift
         point = list(here)
         point[line.leaf.position] = far
-        depends |= problem.value_nearby(point) != center
-    return depends
+        distance = float(np.abs(far - x).max())
+        if distance > 0:
+            value = problem.value_nearby(point)
+            depends |= value != center
+            with np.errstate(all="ignore"):
+                change = np.fmax(change, np.abs(value - center) / distance)
+    return Far(depends, change)

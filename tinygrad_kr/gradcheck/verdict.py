@@ -61,9 +61,12 @@ class Finding:
     negligible : bool
         Whether a PASS rests on the element being so small beside the others that its bar does not matter.
     typical, norm : float
-        Of a direction: the median and the Euclidean norm of what the elements contribute to ``claimed``.
+        Of a direction: the median of what the elements contribute to ``claimed``, and the Euclidean norm of the
+        gradient in units of the elements' sizes.
     gaussian : bool
         Whether the direction is Gaussian; otherwise its elements have signs and magnitudes of about the same size.
+    kink : bool
+        Whether ``estimate`` and ``bar`` are the middle and the half width of an interval of slopes, at a kink.
     """
 
     input: str
@@ -80,6 +83,7 @@ class Finding:
     typical: float = math.nan
     norm: float = math.nan
     gaussian: bool = False
+    kink: bool = False
 
     @property
     def error(self) -> float:
@@ -103,7 +107,7 @@ class Finding:
     def detectable(self) -> float:
         """The relative error of the element, or of a typical element of a direction, that would have been seen."""
         unit = abs(self.estimate) if self.index is not None else self.typical
-        return self.threshold / unit if unit > 0 else math.nan
+        return self.threshold / unit if unit > 0 and not self.kink else math.nan
 
     @property
     def scale(self) -> float:
