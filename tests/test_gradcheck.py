@@ -111,6 +111,17 @@ def relu(x: Array) -> Array:
     return np.maximum(x, 0)
 
 
+def gelu(x: Array) -> Array:
+    return 0.5 * x * (1 + np.tanh(0.8 * (x + 0.04 * x**3)))
+
+
+def gelu_gradient(x: Array, v: Array) -> Array:
+    """Exact also where 1 + tanh cancels."""
+    e = np.exp(1.6 * (x + 0.04 * x**3))
+    s = e / (1 + e)
+    return v * (s + 1.6 * x * s * (1 - s) * (1 + 0.12 * x * x))
+
+
 VERDICTS: list[tuple[str, Function, Function, Any, set[Verdict]]] = [
     ("sin", np.sin, lambda x, v: v * np.cos(x), [0.3, -1.2, 2.5], {PASS}),
     ("a constant", lambda x: 0 * x + 3, lambda x, v: 0 * x, [1.0], {PASS}),
@@ -140,6 +151,16 @@ VERDICTS: list[tuple[str, Function, Function, Any, set[Verdict]]] = [
     ("ties each get all", np.max, lambda x, v: v * (x == x.max()), [3.0, 1.0, 3.0], {FAIL}),
     ("a jump", lambda x: np.heaviside(x, 0), lambda x, v: 0 * x, [0.0], {INCONCLUSIVE}),
     ("flat", lambda x: np.heaviside(x, 0), lambda x, v: 0 * x, [1.0, -1.0], {PASS}),
+    ("0 at a stationary point", np.square, lambda x, v: 2 * v * x, [0.0], {PASS}),
+    (
+        "0 where rounding hides a slope",
+        lambda x: 1e13 + np.sin(x),
+        lambda x, v: 0 * v,
+        [1.0, 2.0],
+        {FAIL, INCONCLUSIVE},
+    ),
+    ("a tail that moves in quanta", gelu, gelu_gradient, [-6.605617635218315, -7.3, -7.0, -5.9], {PASS, INCONCLUSIVE}),
+    ("NaN at a kink", np.abs, lambda x, v: v * x / np.abs(x), [0.0, 1.0], {FAIL}),
     ("no dependence, but a gradient", lambda x: 0 * x, lambda x, v: v * 1e-3, [1.0], {FAIL}),
 ]
 
@@ -184,6 +205,20 @@ def test_no_right_gradient_is_accused(name: str) -> None:
         with np.errstate(all="ignore"):
             report = check_gradients(f, x, gradient=gradient, mode="directions" if trial % 5 == 0 else "full")
         assert report.verdict is not FAIL, f"{x!r}\n{report}"
+
+
+def test_ties_between_inputs_share() -> None:
+    x, y = np.array([1.0, 2.0]), np.array([1.0, 0.5])
+    assert check_gradients(np.maximum, x, y).verdict is KINK
+    assert check_gradients(np.maximum, x, y, gradient=lambda x, y, v: (v * (x > y), v * (x <= y))).verdict is KINK
+    both = check_gradients(np.maximum, x, y, gradient=lambda x, y, v: (v * (x >= y), v * (x <= y)))
+    assert both.verdict is FAIL and "together must add up to" in str(both)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_function_that_is_still_along_a_direction_is_not_taken_for_noisy(seed: int) -> None:
+    x = np.random.default_rng(seed).standard_normal(2)
+    assert check_gradients(F.log_softmax, x, seed=seed).verdict is PASS
 
 
 def test_ordinary_points_are_resolved() -> None:

@@ -1,4 +1,7 @@
-"""The command line: ``python -m tinygrad_kr train`` proves a gradient, trains a network, shows the result."""
+"""The command line: ``python -m tinygrad_kr train`` proves a gradient, trains a network, shows the result.
+
+``python -m tinygrad_kr gradcheck`` checks a gradient of the user's own.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ import tinygrad_kr
 from tinygrad_kr._extras import require
 from tinygrad_kr.datasets import load_mnist, load_mnist_sample
 from tinygrad_kr.errors import DataError, MissingExtraError, NonFiniteError
+from tinygrad_kr.gradcheck import command as gradcheck
 from tinygrad_kr.models import TwoLayerNet
 from tinygrad_kr.numerical import Progress
 from tinygrad_kr.plotting import plot_digits, plot_history
@@ -78,12 +82,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         The exit status: 0 if all went well, 1 if the gradient is wrong or the training diverged, 2 if the
-        options or the data cannot be used, 130 after Ctrl-C.
+        options or the data cannot be used, 3 if a gradient check is inconclusive, 130 after Ctrl-C.
     """
     try:
         options = _parser().parse_args(argv)
+        if options.command == "gradcheck":
+            return gradcheck.run(options)
         _train(options)
-    except (UsageError, DataError, OSError, MemoryError) as error:
+    except (UsageError, gradcheck.CommandError, DataError, OSError, MemoryError) as error:
         return _fail(error, status=2)
     except (GradientError, NonFiniteError) as error:
         return _fail(error, status=1)
@@ -137,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
     )
     add("--quiet", "print only the final accuracy and the folder", action="store_true")
+    gradcheck.add_parser(commands)
     return parser
 
 

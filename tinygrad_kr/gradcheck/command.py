@@ -55,7 +55,7 @@ example: python -m tinygrad_kr gradcheck layers.py:softmax --gradient layers.py:
 OWN_ERRORS = tuple(getattr(errors, name) for name in errors.__all__)
 SHAPE = r"\d+(?:x\d+)*"
 
-Draw = Callable[[np.random.Generator], Any]
+Draw = Callable[["np.random.Generator"], Any]
 
 
 class CommandError(Exception):

@@ -133,11 +133,11 @@ class Report:
             return broken.message
         if self.verdict is Verdict.FAIL:
             if self.culprit is None:
-                return next(c.message for c in self.companions if c.verdict is Verdict.FAIL)
+                return next((c.message for c in self.companions if c.verdict is Verdict.FAIL), "")
             return self.culprit.reason or "outside the error bar at every step that could see it"
         unsettled = Counter(f.reason for f in self.findings if f.verdict is self.verdict and f.reason)
         if self.verdict is Verdict.INCONCLUSIVE:
-            return unsettled.most_common(1)[0][0]
+            return unsettled.most_common(1)[0][0] if unsettled else "too little of the gradient could be resolved"
         if self.verdict is Verdict.KINK:
             return "at a kink, where every slope between those on the two sides will do"
         return "" if self.findings else "there was nothing to check: every input is empty"
