@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from catalogue import CATALOGUE, Case, Declaration, cases, fan_ins, uneven
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from tinygrad_kr import Primitive, Tensor, debug, grad, primitives
 from tinygrad_kr import functional as F
+from tinygrad_kr.gradcheck import Verdict, check_gradients
 from tinygrad_kr.numerical import numerical_gradient
 from tinygrad_kr.primitives import elementwise
 
@@ -100,6 +101,20 @@ def test_gradient_agrees_with_numerical_gradient(case: Case) -> None:
 
     expected = numerical_gradients(projected, case.operands)
     assert_close(gradients_of(case), expected, case.declaration.tolerance)
+
+
+@for_each_declaration(share=0.1)
+def test_gradient_is_certified_within_error_bars(case: Case) -> None:
+    """The harness, which takes no tolerance, accuses no rule, and can certify nearly all."""
+    report = check_gradients(case.call, *case.operands, cotangent=case.cotangent)
+    event(str(report.verdict))
+    assert report.verdict is not Verdict.FAIL, str(report)
+
+
+@for_each_declaration(share=0.1, of=lambda declaration: declaration.kinks is not None)
+def test_gradient_exactly_at_a_kink_is_a_subgradient(case: Case) -> None:
+    zeros = [np.zeros_like(operand) if i == 0 else operand for i, operand in enumerate(case.operands)]
+    assert check_gradients(case.call, *zeros).verdict is not Verdict.FAIL
 
 
 @for_each_declaration(share=0.2, of=lambda declaration: len(declaration.domains) > 1)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.database import InMemoryExampleDatabase
 
 from tinygrad_kr import functional as F
-from tinygrad_kr.gradcheck import Finding, GradientMismatch, Verdict, properties
+from tinygrad_kr.gradcheck import Finding, GradientMismatch, Verdict, identities, properties
 from tinygrad_kr.gradcheck import strategies as gs
 from tinygrad_kr.gradcheck.properties import (
     Example,
@@ -413,4 +413,5 @@ def test_class_tells_what_it_is() -> None:
 
 
 def test_examples_in_docstrings() -> None:
-    assert doctest.testmod(properties) == doctest.TestResults(failed=0, attempted=12)
+    results = [doctest.testmod(module) for module in (properties, identities)]
+    assert (sum(r.failed for r in results), sum(r.attempted for r in results)) == (0, 12)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import doctest
+import importlib
 import math
+import pkgutil
 import subprocess
 import sys
 from collections import Counter
@@ -342,7 +344,10 @@ def test_shapes_shrink_first_and_numbers_become_simple() -> None:
 
 
 def test_examples_in_docstrings() -> None:
-    assert doctest.testmod(gs) == doctest.TestResults(failed=0, attempted=29)
+    names = [module.name for module in pkgutil.iter_modules(gs.__path__)]
+    results = [doctest.testmod(importlib.import_module(f"{gs.__name__}.{name}")) for name in names]
+    assert [result.failed for result in results] == [0] * len(names)
+    assert sum(result.attempted for result in results) == 29
 
 
 @pytest.mark.parametrize("module", ["strategies", "properties"])

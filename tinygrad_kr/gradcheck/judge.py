@@ -255,7 +255,8 @@ class Climb:
         """Whether one more measurement refutes the claim: a finer one, or, where those see too little, one beside."""
         others = [rung for rung in self.rungs if rung is not best and self._agree(rung, best)]
         seen_twice = any(self.refuted(rung) for rung in others if rung.step <= 4 * best.step)
-        excused = self._in_quanta(best) or any(self._supported(rung, best) for rung in self.rungs)
+        jumps = any(not self._calmer(best, rung) for rung in self.rungs if rung.step > best.step)
+        excused = jumps or self._in_quanta(best) or any(self._supported(rung, best) for rung in self.rungs)
         return seen_twice and not excused
 
     def _in_quanta(self, best: Rung) -> bool:
@@ -316,7 +317,7 @@ class Climb:
         """Whether both the slope and its bar are nothing beside the slopes of f further away."""
         if self.line.where.size > 1:
             return False
-        slope = float(np.abs(self.judge.weights) @ np.nan_to_num(self.far.change))
+        slope = float(np.abs(self.judge.weights) @ np.nan_to_num(self.far.change, posinf=0.0))
         return max(abs(self.claimed), abs(best.slope), self.bar(best)) <= NEGLIGIBLE * self.judge.resolution * slope
 
     def _reason(self, best: Rung) -> str:
