@@ -133,6 +133,7 @@ VERDICTS: list[tuple[str, Function, Function, Any, set[Verdict]]] = [
     ("1/x wrong by 1e-6", lambda x: 1 / x, lambda x, v: -v / x**2 * (1 + 1e-6), [1e-8, 1e8], {FAIL}),
     ("sqrt at 0", np.sqrt, lambda x, v: v * np.inf, [0.0], {INCONCLUSIVE}),
     ("fast oscillation", lambda x: np.sin(1e5 * x), lambda x, v: 1e5 * v * np.cos(1e5 * x), [0.3, 2.5], {PASS}),
+    ("oscillation at 1e4", np.sin, lambda x, v: v * np.cos(x), [1e4, 2.345e4], {PASS}),
     ("oscillation at 1e8", np.sin, lambda x, v: v * np.cos(x), [1e8], {PASS, INCONCLUSIVE}),
     ("cancellation", lambda x: 1e8 + np.sin(x), lambda x, v: v * np.cos(x), [0.3, 2.5], {INCONCLUSIVE}),
     ("cancellation, wrong", lambda x: 1e8 + np.sin(x), lambda x, v: 2 * v * np.cos(x), [0.3], {FAIL}),
@@ -150,6 +151,14 @@ VERDICTS: list[tuple[str, Function, Function, Any, set[Verdict]]] = [
     ("ties share", np.max, lambda x, v: v * (x == x.max()) / np.sum(x == x.max()), [3.0, 1.0, 3.0], {KINK}),
     ("ties each get all", np.max, lambda x, v: v * (x == x.max()), [3.0, 1.0, 3.0], {FAIL}),
     ("a jump", lambda x: np.heaviside(x, 0), lambda x, v: 0 * x, [0.0], {INCONCLUSIVE}),
+    ("a symmetric jump", np.sign, lambda x, v: 0 * v, [0.0], {INCONCLUSIVE}),
+    (
+        "underflow in float32",
+        lambda x: np.logaddexp(0, float32(x)).astype(float),
+        lambda x, v: v / (1 + np.exp(-x)),
+        [-300.0, 1.0],
+        {PASS, INCONCLUSIVE},
+    ),
     ("flat", lambda x: np.heaviside(x, 0), lambda x, v: 0 * x, [1.0, -1.0], {PASS}),
     ("0 at a stationary point", np.square, lambda x, v: 2 * v * x, [0.0], {PASS}),
     (
@@ -229,7 +238,24 @@ def test_ordinary_points_are_resolved() -> None:
             assert check_gradients(f, rng.uniform(0.2, 0.8, 4), gradient=gradient).verdict is PASS, name
 
 
+def test_an_unresolved_element_is_excused_only_beside_much_larger_ones() -> None:
+    def f(x: Array) -> Array:
+        return np.stack([1e3 * x[0], 1e8 + np.sin(x[1])])
+
+    report = check_gradients(f, np.array([1.0, 0.5]))
+    assert [finding.verdict for finding in report.findings] == [PASS, INCONCLUSIVE]
+    assert check_gradients(lambda x: f(x) * [1e9, 1], np.array([1.0, 0.5])).findings[1].negligible
+
+
 # Directions
+
+
+def test_no_direction_accuses_alone() -> None:
+    rng = np.random.default_rng(0)
+    f, gradient = RIGHT["oscillation"]
+    for _ in range(10):
+        x = rng.choice([-1.0, 1.0], 3) * 10.0 ** rng.uniform(5, 8, 3)
+        assert check_gradients(f, x, gradient=gradient, mode="directions").verdict is not FAIL
 
 
 def exp_with_one_wrong(x: Array, v: Array) -> Array:

@@ -37,6 +37,9 @@ def in_subprocess(code: str) -> str:
         "tinygrad_kr.training",
         "tinygrad_kr.saving",
         "tinygrad_kr.plotting",
+        "tinygrad_kr.gradcheck",
+        "tinygrad_kr.gradcheck.pytest_plugin",
+        "tinygrad_kr.optim",
         "tinygrad_kr.cli",
     ],
 )

@@ -1,0 +1,156 @@
+"""Schedules: by which factor to multiply the learning rate at each step.
+
+A schedule is a pure function of the step, counted from 0. It remembers nothing, so a run that is resumed needs only
+its step: ``optimizer.lr = lr * schedule(step)``.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from numbers import Real
+from typing import Any
+
+__all__ = ["cosine", "step_decay", "warm_up"]
+
+Schedule = Callable[[int], float]
+
+
+def step_decay(every: int, factor: float) -> Schedule:
+    """Multiply by `factor` every so many steps: factor ** (step // every).
+
+    Parameters
+    ----------
+    every : int
+        After how many steps, 1 or more.
+    factor : float
+        By what, 0 < factor <= 1.
+
+    Returns
+    -------
+    function of int
+        From the step to the factor of the learning rate, in (0, 1].
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is out of range, or not of its type.
+
+    Examples
+    --------
+    >>> schedule = step_decay(every=10, factor=0.5)
+    >>> [schedule(step) for step in (0, 9, 10, 25)]
+    [1.0, 1.0, 0.5, 0.25]
+    """
+    every = _count(every, "every", "step_decay", least=1)
+    factor = _fraction(factor, "factor", "step_decay")
+    if factor == 0:
+        raise ValueError("step_decay: factor must be greater than 0, got 0")
+    return lambda step: factor ** (_count(step, "step", "step_decay") // every)
+
+
+def cosine(steps: int, final: float = 0.0) -> Schedule:
+    """Fall along half a wave of the cosine, from 1 at step 0 to `final` at step `steps`; stay there afterwards.
+
+    final + (1 - final) (1 + cos(pi step / steps)) / 2.
+
+    Parameters
+    ----------
+    steps : int
+        How many steps it takes, 1 or more. The steps 0 to steps - 1 of a run of this length all have a factor > 0.
+    final : float
+        Where it ends, 0 <= final <= 1.
+
+    Returns
+    -------
+    function of int
+        From the step to the factor of the learning rate, in [final, 1].
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is out of range, or not of its type.
+
+    References
+    ----------
+    Loshchilov and Hutter 2017, "SGDR: stochastic gradient descent with warm restarts", equation 5, without restarts.
+
+    Examples
+    --------
+    >>> schedule = cosine(steps=100, final=0.1)
+    >>> [round(schedule(step), 3) for step in (0, 25, 50, 100, 1000)]
+    [1.0, 0.868, 0.55, 0.1, 0.1]
+    """
+    steps = _count(steps, "steps", "cosine", least=1)
+    final = _fraction(final, "final", "cosine")
+
+    def schedule(step: int) -> float:
+        done = min(_count(step, "step", "cosine") / steps, 1.0)
+        return final + (1 - final) * (1 + math.cos(math.pi * done)) / 2
+
+    return schedule
+
+
+def warm_up(steps: int, then: Schedule | None = None) -> Schedule:
+    """Rise in equal parts to 1: (step + 1) / steps for the first `steps` steps. Then go on with another schedule.
+
+    Parameters
+    ----------
+    steps : int
+        How many steps it takes, 1 or more.
+    then : function of int, optional
+        What comes afterwards; it counts its own steps from 0. Default: 1 for ever.
+
+    Returns
+    -------
+    function of int
+        From the step to the factor of the learning rate, in (0, 1] while it rises.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is out of range, or not of its type.
+
+    References
+    ----------
+    Goyal et al. 2017, "Accurate, large minibatch SGD: training ImageNet in 1 hour", section 2.2.
+
+    Examples
+    --------
+    >>> schedule = warm_up(4, then=cosine(96))
+    >>> [round(schedule(step), 3) for step in (0, 1, 2, 3, 4, 52, 100)]
+    [0.25, 0.5, 0.75, 1.0, 1.0, 0.5, 0.0]
+    """
+    steps = _count(steps, "steps", "warm_up", least=1)
+    if then is not None and not callable(then):
+        raise TypeError(
+            f"warm_up: then must be a function of the step, such as cosine(1000), got {type(then).__name__}"
+        )
+
+    def schedule(step: int) -> float:
+        step = _count(step, "step", "warm_up")
+        if step < steps:
+            return (step + 1) / steps
+        return 1.0 if then is None else then(step - steps)
+
+    return schedule
+
+
+def _count(value: Any, name: str, owner: str, least: int = 0) -> int:
+    try:
+        count = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{owner}: {name} must be an integer, got {value!r}") from None
+    if count < least:
+        raise ValueError(f"{owner}: {name} must be at least {least}, got {count}")
+    return count
+
+
+def _fraction(value: Any, name: str, owner: str) -> float:
+    if not isinstance(value, Real):
+        raise TypeError(f"{owner}: {name} must be a number, got {type(value).__name__}")
+    fraction = float(value)
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"{owner}: {name} must be from 0 to 1, got {value}")
+    return fraction
