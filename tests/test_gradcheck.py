@@ -417,6 +417,17 @@ class Stale:
         return v * np.cos(self.x)
 
 
+class StaleRelu:
+    """A layer that keeps its first mask: a second point close to the first would not show it."""
+
+    def __init__(self) -> None:
+        self.mask: Array = None
+
+    def backward(self, x: Array, v: Array) -> Array:
+        self.mask = x > 0 if self.mask is None else self.mask
+        return v * self.mask
+
+
 def mutates_input(x: Array, v: Array) -> Array:
     g = v * np.cos(x)
     x *= 2
@@ -447,6 +458,7 @@ COMPANIONS: list[tuple[str, Function, Function]] = [
     ("dtype and shape", np.sin, lambda x, v: (None,)),
     ("stale cache", np.sin, Stale().last_call),
     ("stale cache", np.sin, Stale().first_call),
+    ("stale cache", relu, StaleRelu().backward),
     ("layouts", np.sin, lambda x, v: v * np.cos(np.ndarray(x.shape, x.dtype, np.ravel(x, "K")))[..., ::1] * scale(x)),
 ]
 
