@@ -38,7 +38,6 @@ def in_subprocess(code: str) -> str:
         "tinygrad_kr.saving",
         "tinygrad_kr.plotting",
         "tinygrad_kr.gradcheck",
-        "tinygrad_kr.gradcheck.pytest_plugin",
         "tinygrad_kr.optim",
         "tinygrad_kr.cli",
     ],

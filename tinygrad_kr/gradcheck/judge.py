@@ -34,7 +34,7 @@ UNDERFLOW = float(np.finfo(np.float32).tiny)
 """What a function that does not move at all may have lost, if it casts to float32 inside."""
 SHARP = 2e-8
 """The relative bar below which no finer step is tried, where truncation and not noise makes it."""
-CONFIRMING = 2.0 ** np.array([2, 4, 8, 16, 24, 32])
+CONFIRMING = 2.0 ** np.array([2, 4, 8, 12, 16, 20, 24, 28, 32])
 """How much finer the steps are that could contradict an accusation."""
 BUDGET = "the evaluations or the time allowed are used up"
 
@@ -150,10 +150,11 @@ class Climb:
         if self.quick and self._confirmed(best):
             return None
         error = abs(self.claimed - best.slope)
-        for factor in CONFIRMING:
-            step = best.step / factor
-            could_see = SAFETY * self.noise(best) * factor < error or self._local_left(best.step)
-            if could_see and not any(abs(math.log2(rung.step / step)) < 2 for rung in self.rungs):
+        local = self.line.local_step
+        first = local if local is not None and best.step <= local else self.line.first_step
+        for step in first / CONFIRMING:
+            could_see = 2 * SAFETY * self.noise(best) * best.step < error * step or self._local_left(best.step)
+            if step < best.step and could_see and not any(abs(math.log2(rung.step / step)) < 2 for rung in self.rungs):
                 finer = self._finer(step)
                 if finer is not None and finer not in self.lost:
                     return finer
@@ -199,9 +200,13 @@ class Climb:
     def noise(self, rung: Rung) -> float:
         """Return what noise may do to a slope, with outputs that only rounding keeps from moving.
 
-        An output that rests here, and with a larger step moves on both sides, moves in quanta of unknown size.
+        An output that rests here, and with a larger step moves on both sides, moves in quanta of unknown size. If all
+        rest, and with larger steps nothing but noise is seen, this rest says nothing.
         """
-        coarser = [other.travel for other in self.rungs if other.step > rung.step]
+        larger = [other for other in self.rungs if other.step > rung.step]
+        if not rung.moved.any() and any(math.isinf(other.noise(self.depends)) for other in larger):
+            return math.inf
+        coarser = [other.travel for other in larger]
         rests = ~rung.moved & self.depends
         quanta = np.min([np.where(travel > 0, travel, np.inf) for travel in coarser], axis=0) if coarser else np.inf
         jumps = np.where(rests & np.isfinite(quanta), quanta, 0.0)

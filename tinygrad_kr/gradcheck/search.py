@@ -178,20 +178,27 @@ class Search:
         return finding
 
     def _suspects(self, line: Line, finding: Finding, claimed: Vector) -> list[Finding]:
-        """Halve the elements that move, keeping a half along which the slope is still wrong; judge what is left.
+        """Halve the elements that move, keeping the half along which the slope is more wrong; judge what is left.
 
         If the others are wrong as well, judge a few of them too.
         """
-        group = line
+        group, off = line, self._off(line, finding.step, claimed)
         while line.where.size > 1:
             half = line.where.size // 2
             first, second = line.part(slice(None, half)), line.part(slice(half, None))
-            line = first if self._excess(first, finding.step, claimed) > SAFETY else second
+            off_first = self._off(first, finding.step, claimed)
+            line, off = (first, off_first) if abs(off_first) > abs(off - off_first) else (second, off - off_first)
         suspects = [int(line.where[0])]
         others = Line.along(group.leaf, *_without(group, line.where))
         if others.where.size and self._excess(others, finding.step, claimed) > SAFETY:
             suspects += others.where[:WITNESSES].tolist()
         return [self.judge.element(line.leaf, i, float(claimed[i])) for i in suspects]
+
+    def _off(self, line: Line, step: float, claimed: Vector) -> float:
+        """Return how much the slope along a line is off, by two points only: enough to compare two halves."""
+        above, below = (self.judge.problem.value_nearby(line.point(self.judge.point, t)) for t in (step, -step))
+        slope = float(self.judge.weights @ (above - below)) / (2 * step)
+        return float((claimed[line.where] * line.direction).sum()) - slope
 
     def _excess(self, line: Line, step: float, claimed: Vector) -> float:
         """Return how many bars the slope along a line is off, measured once."""
