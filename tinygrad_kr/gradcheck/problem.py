@@ -56,7 +56,7 @@ class Problem:
         self.evaluations = self.gradient_calls = 0
         self.input_names = _input_names(f, len(inputs))
         self.inputs = tuple(self._template(value, name) for value, name in zip(inputs, self.input_names, strict=True))
-        self.parameters = _named_parameters(model)
+        self.model, self.parameters = model, _named_parameters(model)
         self.written: dict[int, Any] = {}
         for name, parameter in self.parameters.items():
             self._add(f"params[{name!r}]", _memory(name, parameter))
@@ -132,8 +132,10 @@ class Problem:
 
     @contextmanager
     def borrowed(self) -> Iterator[None]:
-        """Put the model's parameters and their gradients back in any case."""
-        memory = [(_memory(name, p), np.array(_memory(name, p))) for name, p in self.parameters.items()]
+        """Put the model's parameters, their gradients and its buffers (running statistics) back in any case."""
+        arrays = [_memory(name, p) for name, p in self.parameters.items()]
+        arrays += [array for _, array in self.model.named_buffers()] if hasattr(self.model, "named_buffers") else []
+        memory = [(array, np.array(array)) for array in arrays if isinstance(array, np.ndarray)]
         gradients = [(p, p.grad) for p in self.parameters.values() if isinstance(p, Tensor)]
         try:
             yield
