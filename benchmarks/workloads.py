@@ -78,12 +78,42 @@ def far_from_kinks(parameters: list[Array], x: Array) -> Array:
     Near a kink the rounding of one BLAS or the other decides on which side a unit is, and gradients that are both
     right would differ.
     """
+    return x[np.argsort(distances_to_kinks(parameters, x))[len(x) // 2 :]]
+
+
+def distances_to_kinks(parameters: list[Array], x: Array) -> Array:
+    """Return, for each sample, how close any hidden unit comes to the kink of ReLU."""
     activation, margins = x, np.full(len(x), np.inf)
     for weight, bias in zip(parameters[:-2:2], parameters[1:-2:2], strict=True):
         scores = activation @ weight + bias
         margins = np.minimum(margins, np.abs(scores).min(axis=1))
         activation = np.maximum(scores, 0)
-    return x[np.argsort(margins)[len(x) // 2 :]]
+    return margins
+
+
+def lenet(batch: int) -> Problem:
+    """Draw LeNet-5 with ReLU and max pooling, He-initialised, and a batch of normal images of 28 x 28 with labels.
+
+    The samples are those that stay furthest from the kinks, of ReLU and of the maximum of two by two alike.
+    """
+    rng = np.random.default_rng(0)
+    filters: list[Array] = []
+    for shape in ((6, 1, 5, 5), (16, 6, 5, 5)):
+        fan_in = math.prod(shape[1:])
+        filters += [rng.standard_normal(shape) * math.sqrt(2 / fan_in), 0.01 * rng.standard_normal(shape[0])]
+    dense = network((400, 120, 84, 10), batch).parameters
+    images = rng.standard_normal((2 * batch, 1, 28, 28))
+    activation, margins = np.pad(images, ((0, 0), (0, 0), (2, 2), (2, 2))), np.full(2 * batch, np.inf)
+    for weight, bias in zip(filters[::2], filters[1::2], strict=True):
+        windows = np.lib.stride_tricks.sliding_window_view(activation, (5, 5), axis=(2, 3))
+        scores = np.einsum("nchwij,fcij->nfhw", windows, weight, optimize=True) + bias[:, np.newaxis, np.newaxis]
+        fours = np.stack([scores[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1)], axis=-1)
+        second, first = np.moveaxis(np.sort(np.maximum(fours, 0))[..., 2:], -1, 0)
+        gaps = np.where(first > 0, first - second, np.inf)
+        margins = np.minimum.reduce([margins, *(m.reshape(2 * batch, -1).min(axis=1) for m in (np.abs(scores), gaps))])
+        activation = first
+    margins = np.minimum(margins, distances_to_kinks(dense, activation.reshape(2 * batch, -1)))
+    return Problem([*filters, *dense], [(images[np.argsort(margins)[batch:]], rng.integers(10, size=batch))])
 
 
 def small_vectors(size: int) -> Problem:
@@ -120,6 +150,13 @@ _ALL = (
     _step((64, 32, 10), 32, numpy=1.10, torch=0.35, mygrad=0.30, autograd=0.12),
     _step((2, 8, 2), 4, numpy=1.60, torch=0.55, mygrad=0.35, autograd=0.15),
     _step(WIDE, 256, numpy=1.00, torch=1.15, mygrad=0.90, autograd=0.60),
+    Workload(
+        name="lenet",
+        title="training step of LeNet-5 with max pooling, 28 x 28, batch 64",
+        program="lenet",
+        problem=partial(lenet, 64),
+        targets={"torch": 1.50},
+    ),
     Workload(
         name="chain",
         title="training step through a chain of 1,000 operations on 10 numbers",

@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as hnp
 
 from tinygrad_kr import Primitive
 from tinygrad_kr import functional as F
-from tinygrad_kr.primitives import elementwise, shaping
+from tinygrad_kr.primitives import convolution, elementwise, shaping
 
 Array = Any
 Shape = tuple[int, ...]
@@ -347,6 +347,56 @@ def systems(draw: st.DrawFn) -> Layout:
     return ((*batch, n, n), right), {}
 
 
+def in_both_directions(least: int, most: int) -> st.SearchStrategy[Any]:
+    """One number for both directions, or one for each."""
+    numbers = st.integers(least, most)
+    return numbers | st.tuples(numbers, numbers)
+
+
+@st.composite
+def slidings(draw: st.DrawFn) -> tuple[Shape, dict[str, Any]]:
+    """Images (N, C, H, W), the size of a window within them, its stride, and their padding."""
+    image, padding = draw(st.tuples(*[st.integers(1, 4)] * 2)), draw(in_both_directions(0, 2))
+    most = [min(3, side + 2 * int(p)) for side, p in zip(image, np.broadcast_to(padding, 2), strict=True)]
+    size = tuple(draw(st.integers(1, n)) for n in most)
+    stride = draw(in_both_directions(1, 3))
+    return (draw(st.integers(0, 2)), draw(st.integers(1, 2)), *image), {
+        "size": size,
+        "stride": stride,
+        "padding": padding,
+    }
+
+
+@st.composite
+def convolutions(draw: st.DrawFn, *, bias: bool) -> Layout:
+    """Images and filters, with or without a bias for each filter."""
+    x, params = draw(slidings())
+    filters = draw(st.integers(0, 2))
+    return (x, (filters, x[1], *params.pop("size")), (filters,))[: 3 if bias else 2], params
+
+
+@st.composite
+def poolings(draw: st.DrawFn, *, reaching_beyond: bool = True) -> Layout:
+    """Images and windows, which may lie in the padding alone unless told otherwise; often side by side."""
+    x, params = draw(slidings())
+    if not reaching_beyond:
+        both = np.broadcast_to(params["padding"], 2)
+        params["padding"] = tuple(min(int(p), n - 1) for p, n in zip(both, params["size"], strict=True))
+    if draw(st.booleans()):
+        params["stride"] = None
+    return (x,), params
+
+
+@st.composite
+def window_layouts(draw: st.DrawFn, *, folded: bool = False) -> Layout:
+    """Images to take the windows of, or the windows to fold up to images."""
+    x, params = draw(slidings())
+    params = {name: tuple(np.broadcast_to(value, 2).tolist()) for name, value in params.items()}
+    if not folded:
+        return (x,), params
+    return (reference_windows(np.empty(x), **params).shape,), {"to": x, **params}
+
+
 def unit_matrix(a: Any) -> Array:
     """The identity of a's size and dtype."""
     return np.eye(a.shape[-1], dtype=a.dtype)
@@ -423,6 +473,39 @@ def reference_scatter(g: Array, to: Shape, index: Any) -> Array:
     """Each element of g goes to where indexing takes it from."""
     sources = np.arange(math.prod(to)).reshape(to)[index].ravel()
     return np.bincount(sources, weights=g.ravel(), minlength=math.prod(to)).reshape(to)
+
+
+def windows_of(x: Array, size: Shape, stride: Any, padding: Any, fill: float = 0) -> Array:
+    """Every window, cut out of the padded images: (rows, columns, N, C, height, width)."""
+    (height, width), (down, across), (above, beside) = size, *(np.broadcast_to(a, 2) for a in (stride, padding))
+    x = np.pad(x, ((0, 0), (0, 0), (above, above), (beside, beside)), constant_values=fill)
+    rows, columns = range(0, x.shape[2] - height + 1, down), range(0, x.shape[3] - width + 1, across)
+    return np.array([[x[:, :, i : i + height, j : j + width] for j in columns] for i in rows])
+
+
+def reference_windows(x: Array, size: Shape, stride: Shape, padding: Shape) -> Array:
+    return windows_of(x, size, stride, padding).transpose(3, 4, 5, 0, 1, 2)
+
+
+def reference_fold(g: Array, to: Shape, **how: Any) -> Array:
+    """Each element of g goes to the pixel that stands there among the windows; the padding is pixel -1."""
+    pixels = windows_of(np.arange(math.prod(to)).reshape(to), **how, fill=-1).transpose(3, 4, 5, 0, 1, 2)
+    return np.bincount(pixels.ravel() + 1, g.ravel(), math.prod(to) + 1)[1:].reshape(to)
+
+
+def reference_conv2d(x: Array, w: Array, b: Array | float = 0.0, *, stride: Any, padding: Any) -> Array:
+    sums = np.einsum("ijncuv,ocuv->nijo", windows_of(x, w.shape[2:], stride, padding), w) + b
+    return np.moveaxis(sums, -1, 1)
+
+
+def reference_pool(reduce: Callable[..., Array], fill: float) -> Callable[..., Array]:
+    """Pooling by a reduction of each window."""
+
+    def pool(x: Array, size: Shape, stride: Any, padding: Any) -> Array:
+        windows = windows_of(x, size, size if stride is None else stride, padding, fill)
+        return np.moveaxis(reduce(windows, axis=(-2, -1)), (0, 1), (2, 3))
+
+    return pool
 
 
 # Declarations
@@ -689,6 +772,19 @@ CATALOGUE = [
         einsums("ij,jk,kl->il", "i,ij,j->", "ij,j,k->ki", "...i,ij,j->..."),
         (small, small, small),
     ),
+    # Convolution and pooling
+    Declaration("conv2d", F.conv2d, convolutions(bias=False), (real, real), reference_conv2d),
+    Declaration("conv2d with a bias", F.conv2d, convolutions(bias=True), (real, real, real), reference_conv2d),
+    unary(
+        "max_pool2d",
+        F.max_pool2d,
+        distinct,
+        reference=reference_pool(np.max, -np.inf),
+        layouts=poolings(reaching_beyond=False),
+    ),
+    unary("avg_pool2d", F.avg_pool2d, reference=reference_pool(np.mean, 0), layouts=poolings()),
+    unary("windows", convolution.windows, reference=reference_windows, layouts=window_layouts()),
+    unary("fold", convolution.folded, reference=reference_fold, layouts=window_layouts(folded=True)),
     # Linear algebra
     unary("inv", lambda a: np.linalg.inv(regular(a)), small, layouts=alone(square_matrices)),
     unary("det", lambda a: np.linalg.det(regular(a)), small, layouts=alone(square_matrices)),

@@ -22,7 +22,7 @@ from benchmarks.worker import Worker  # noqa: E402
 from benchmarks.workloads import WORKLOADS, Answer  # noqa: E402
 
 QUICK = ["--quick", "--workloads", "2-8-2", "--dtype", "float32"]
-SMALL = ["64-32-10", "2-8-2", "chain", "deep", "documents"]
+SMALL = ["64-32-10", "2-8-2", "lenet", "chain", "deep", "documents"]
 
 WRONG_PEER = """
 from benchmarks.peers.by_hand import PROGRAMS, Training as Right, array

@@ -5,14 +5,18 @@ They work on Tensors and on plain arrays alike. The names are those of the docum
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 import numpy as np
 
-from tinygrad_kr.primitives import activations, elementwise, linalg, losses, reductions
+from tinygrad_kr.errors import ShapeError
+from tinygrad_kr.primitives import activations, convolution, elementwise, linalg, losses, reductions
 from tinygrad_kr.primitives.losses import floats, require_same_shape, rows_and_targets
 
 __all__ = [
+    "avg_pool2d",
+    "conv2d",
     "cross_entropy_error",
     "elu",
     "gelu",
@@ -23,6 +27,7 @@ __all__ = [
     "linear",
     "log_softmax",
     "logsumexp",
+    "max_pool2d",
     "mean_squared_error",
     "relu",
     "selu",
@@ -285,6 +290,138 @@ def linear(x: Any, w: Any, b: Any) -> Any:
            [3.5]])
     """
     return linalg.linear(x, w, b)
+
+
+def conv2d(x: Any, w: Any, b: Any = None, stride: Any = 1, padding: Any = 0) -> Any:
+    """Slide filters over images: y[n, o, i, j] = b[o] + sum over c, u, v of w[o, c, u, v] x[n, c, i s + u, j s + v].
+
+    Parameters
+    ----------
+    x : Tensor or array_like of shape (N, channels, H, W)
+        Images.
+    w : Tensor or array_like of shape (filters, channels, height, width)
+    b : Tensor or array_like of shape (filters,), optional
+    stride : int or (vertical, horizontal)
+        How many pixels a filter moves at a time: s in the formula.
+    padding : int or (vertical, horizontal)
+        How many zeros are put around each image first: p above and p below, to the left and to the right.
+
+    Returns
+    -------
+    Tensor or numpy.ndarray of shape (N, filters, (H + 2p - height) // s + 1, (W + 2p - width) // s + 1)
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit, a filter is larger than a padded image, or stride or padding is no such number.
+
+    Notes
+    -----
+    The filters are not flipped: what the field calls a convolution is a cross-correlation (LeCun et al. 1998). The
+    values lie in memory with the batch last, as the next layer reads them best; the axes are in their usual order.
+
+    Examples
+    --------
+    >>> x = np.arange(9.0).reshape(1, 1, 3, 3)
+    >>> conv2d(x, np.ones((1, 1, 2, 2)), np.array([0.5]))
+    array([[[[ 8.5, 12.5],
+             [20.5, 24.5]]]])
+    """
+    where = {"stride": _pair("conv2d", "stride", stride, 1), "padding": _pair("conv2d", "padding", padding, 0)}
+    return convolution.conv2d(x, w, **where) if b is None else convolution.conv2d_with_bias(x, w, b, **where)
+
+
+def max_pool2d(x: Any, size: Any = 2, stride: Any = None, padding: Any = 0) -> Any:
+    """Keep the largest pixel of each window.
+
+    Parameters
+    ----------
+    x : Tensor or array_like of shape (N, channels, H, W)
+        Images.
+    size : int or (height, width)
+        The window.
+    stride : int or (vertical, horizontal), optional
+        How many pixels the window moves at a time. Default: its size, so that windows lie side by side.
+    padding : int or (vertical, horizontal)
+        How far windows may reach over each edge, less than their size. What lies outside is never the largest.
+
+    Returns
+    -------
+    Tensor or numpy.ndarray of shape (N, channels, (H + 2p - height) // s + 1, (W + 2p - width) // s + 1)
+
+    Raises
+    ------
+    ShapeError
+        If x has other axes, a window is larger than a padded image, or a number is out of its range.
+
+    Notes
+    -----
+    The gradient goes to the largest pixel of each window; pixels that tie share it equally, as in ``np.max``.
+
+    Examples
+    --------
+    >>> max_pool2d(np.array([[[[1.0, 2.0, 5.0, 0.0], [4.0, 3.0, 0.0, 0.0]]]]))
+    array([[[[4., 5.]]]])
+    """
+    how = _pooling("max_pool2d", size, stride, padding)
+    if any(p >= n for p, n in zip(how["padding"], how["size"], strict=True)):
+        raise ShapeError(
+            f"max_pool2d: with padding {how['padding']} a window {how['size']} can lie outside the image altogether.\n"
+            "  expected a padding less than the size of the window"
+        )
+    return convolution.max_pool2d(x, **how)
+
+
+def avg_pool2d(x: Any, size: Any = 2, stride: Any = None, padding: Any = 0) -> Any:
+    """Average the pixels of each window.
+
+    Parameters
+    ----------
+    x : Tensor or array_like of shape (N, channels, H, W)
+        Images.
+    size : int or (height, width)
+        The window.
+    stride : int or (vertical, horizontal), optional
+        How many pixels the window moves at a time. Default: its size, so that windows lie side by side.
+    padding : int or (vertical, horizontal)
+        How many zeros are put around each image first; they count in the average.
+
+    Returns
+    -------
+    Tensor or numpy.ndarray of shape (N, channels, (H + 2p - height) // s + 1, (W + 2p - width) // s + 1)
+
+    Raises
+    ------
+    ShapeError
+        If x has other axes, a window is larger than a padded image, or a number is out of its range.
+
+    Examples
+    --------
+    >>> avg_pool2d(np.array([[[[1.0, 2.0, 5.0, 0.0], [4.0, 3.0, 0.0, 0.0]]]]))
+    array([[[[2.5 , 1.25]]]])
+    """
+    return convolution.avg_pool2d(x, **_pooling("avg_pool2d", size, stride, padding))
+
+
+def _pooling(name: str, size: Any, stride: Any, padding: Any) -> dict[str, tuple[int, int]]:
+    """Read what pooling takes."""
+    size = _pair(name, "size", size, 1)
+    stride = size if stride is None else _pair(name, "stride", stride, 1)
+    return {"size": size, "stride": stride, "padding": _pair(name, "padding", padding, 0)}
+
+
+def _pair(name: str, what: str, value: Any, least: int) -> tuple[int, int]:
+    """Read a number for both directions, or one for each."""
+    try:
+        vertical, horizontal = map(index, value) if np.ndim(value) else (index(value),) * 2
+    except (TypeError, ValueError):
+        vertical = horizontal = least - 1
+    if vertical < least or horizontal < least:
+        raise ShapeError(
+            f"{name}: {what} must be a whole number from {least} on, or a pair (vertical, horizontal) of them, "
+            f"got {value!r}"
+        )
+    return vertical, horizontal
 
 
 def sum_squares_error(y: Any, t: Any) -> Any:

@@ -10,6 +10,8 @@ from benchmarks.fuzz.programs import Array, Shape
 
 TRANSPOSED = op("np.swapaxes({x}, -1, -2)")
 COLUMN_SUMS = op("np.sum({x}, axis=0)")
+PART = op("{x}[:2, :, :2, -2:]")
+SUMS_OF_FILTERS = op("np.sum({x}, axis=(1, 2, 3))")
 
 
 def together(a: Shape, b: Shape) -> bool:
@@ -59,6 +61,31 @@ def bias(draft: Draft, fields: Fields) -> str:
         return draft.write(COLUMN_SUMS, {"x": fields["y"]})[0]
 
 
+def are_images(x: Array) -> bool:
+    """Whether PyTorch, too, can slide windows over x: only the number of samples may be 0."""
+    return x.ndim == 4 and 0 not in x.shape[1:]
+
+
+def filters(draft: Draft, fields: Fields) -> str:
+    """Draw filters for the images x, with sides up to theirs; as good as any is a part of x itself."""
+    n, channels, height, width = draft.values[fields["x"]].shape
+    if n and draft.rng.random() < 0.5:
+        return draft.write(PART, {"x": fields["x"]})[0]
+    return draft.pick(
+        lambda w: (
+            are_images(w) and len(w) > 0 and w.shape[1] == channels and w.shape[2] <= height and w.shape[3] <= width
+        )
+    )
+
+
+def bias_of_filters(draft: Draft, fields: Fields) -> str:
+    """Draw a number for each of the filters y: sums of each, if nothing else fits."""
+    try:
+        return draft.pick(lambda b: b.shape == draft.values[fields["y"]].shape[:1])
+    except NotApplicable:
+        return draft.write(SUMS_OF_FILTERS, {"x": fields["y"]})[0]
+
+
 def is_right_side(a: Array, b: Array) -> bool:
     """Whether solve(a, b) has a shape; one axis is one right-hand side."""
     if b.ndim == 1:
@@ -91,4 +118,7 @@ KINDS: dict[str, Kind] = {
     "factor": factor,
     "weight": weight,
     "bias": bias,
+    "images": operand(are_images),
+    "filters": filters,
+    "bias of filters": bias_of_filters,
 }

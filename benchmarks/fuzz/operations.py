@@ -295,4 +295,18 @@ SOLVING = [
     op("np.linalg.solve({x:matrix definite}, {y:right side})", "solve({x}, {y})"),
 ]
 
-TABLE = [*ELEMENTWISE, *ACTIVATIONS, *LOSSES, *REDUCTIONS, *SHAPING, *PRODUCTS, *SOLVING]
+IMAGES = [
+    op("F.conv2d({x:images}, {y:filters}, stride={stride}, padding={margin})"),
+    op("F.conv2d({x:images}, {y:filters}, {z:bias of filters}, {stride}, {margin})"),
+    op(
+        "F.max_pool2d({x:images}, {window}, {stride}, {inner_margin})",
+        "torch.amax(cut({x}, {window}, {stride}, {inner_margin}, -torch.inf), (-2, -1))",
+        kink=GAPS,
+    ),
+    op(
+        "F.avg_pool2d({x:images}, {window}, {stride}, {margin})",
+        "torch.mean(cut({x}, {window}, {stride}, {margin}, 0), (-2, -1))",
+    ),
+]
+
+TABLE = [*ELEMENTWISE, *ACTIVATIONS, *LOSSES, *REDUCTIONS, *SHAPING, *PRODUCTS, *SOLVING, *IMAGES]

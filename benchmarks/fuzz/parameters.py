@@ -245,6 +245,20 @@ def number(rng: random.Random, shape: Shape) -> float:
     return round(rng.choice([-1, 1]) * rng.uniform(0.3, 2), 2)
 
 
+def window(rng: random.Random, shape: Shape) -> Shape:
+    return tuple(rng.randint(1, side) for side in shape[2:])
+
+
+def in_both_directions(rng: random.Random, least: int, most: int) -> int | Shape:
+    """Draw one number for both directions, or one for each."""
+    return rng.choice([rng.randint(least, most), (rng.randint(least, most), rng.randint(least, most))])
+
+
+def inner_margin(draft: Draft, fields: Fields) -> str:
+    """Draw how far a window may reach over the edge without leaving the image."""
+    return str(tuple(draft.rng.randint(0, side - 1) for side in eval(fields["window"])))
+
+
 KINDS: dict[str, Kind] = {
     "number": parameter(number),
     "exponent": parameter(lambda rng, shape: rng.choice([0, 1, 2, 3, 2.0, 0.0])),
@@ -285,4 +299,8 @@ KINDS: dict[str, Kind] = {
     "pairs": pairs,
     "shared": shared,
     "subscripts": subscripts,
+    "window": parameter(window),
+    "stride": parameter(lambda rng, shape: in_both_directions(rng, 1, 3)),
+    "margin": parameter(lambda rng, shape: in_both_directions(rng, 0, 2)),
+    "inner_margin": inner_margin,
 }

@@ -50,6 +50,13 @@ def padded(x: Any, widths: Any, value: float) -> Any:
     return torch.nn.functional.pad(x, pairs.ravel().tolist(), value=value)
 
 
+def cut(x: Any, size: Any, stride: Any, padding: Any, value: float) -> Any:
+    """Cut padded images into windows, (N, C, rows, columns, height, width)."""
+    (height, width), (down, across), (above, beside) = (np.broadcast_to(a, 2).tolist() for a in (size, stride, padding))
+    x = torch.nn.functional.pad(x, (beside, beside, above, above), value=value)
+    return x.unfold(2, height, down).unfold(3, width, across)
+
+
 def dot(x: Any, y: Any) -> Any:
     """Sum over the last axis of x and the last but one of y."""
     return torch.tensordot(x, y, ([-1], [max(y.ndim - 2, 0)]))
@@ -69,7 +76,7 @@ def labels(values: Any) -> Any:
 
 
 THERE = {"np": np, "F": torch.nn.functional, "torch": torch}
-THERE |= {f.__name__: f for f in (over, moved, padded, dot, solve, rows, labels)}
+THERE |= {f.__name__: f for f in (over, moved, padded, cut, dot, solve, rows, labels)}
 
 
 def run_there(program: Program, second: bool, each: Callable[[Any], Any] | None = None) -> Results:

@@ -5,7 +5,8 @@ A peer's module has
 ``array(values)``
     an array of its own type, of the same dtype;
 ``PROGRAMS``
-    by name, what it computes from its parameters and a batch (x, t): two_layers, layers, chain, documents;
+    by name, what it computes from its parameters and a batch (x, t): two_layers, layers, lenet, chain,
+    documents; a peer that lacks one is left out of its workloads;
 ``Training(program, parameters, lr)``
     with ``step(x, t)``, which computes the loss and all gradients, updates the parameters by gradient descent and
     returns the loss, and ``values()``, the parameters as NumPy arrays in the order and shape in which they came.

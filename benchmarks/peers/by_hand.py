@@ -47,6 +47,12 @@ def two_layers(parameters: list[Any], x: Any, t: Any) -> Gradients:
 
 
 def layers(parameters: list[Any], x: Any, t: Any) -> Gradients:
+    loss, gradients, _ = dense_layers(parameters, x, t)
+    return loss, gradients
+
+
+def dense_layers(parameters: list[Any], x: Any, t: Any) -> tuple[Any, list[Any], Any]:
+    """Return the loss, its gradients, and the gradient with respect to what the first layer gives."""
     weights, biases = parameters[::2], parameters[1::2]
     inputs = [x]
     for W, b in zip(weights[:-1], biases[:-1], strict=True):
@@ -60,7 +66,67 @@ def layers(parameters: list[Any], x: Any, t: Any) -> Gradients:
         gradients = [np.dot(inputs[i].T, da), np.sum(da, axis=0), *gradients]
         if i > 0:
             da = np.dot(da, weights[i].T) * (inputs[i] > 0)
-    return loss, gradients
+    return loss, gradients, da
+
+
+def im2col(x: Any, size: int) -> Any:
+    """Lay every window of images (N, C, H, W) out as a row, as the book does."""
+    n, channels, height, width = x.shape
+    rows, columns = height - size + 1, width - size + 1
+    col = np.empty((n, channels, size, size, rows, columns), x.dtype)
+    for i in range(size):
+        for j in range(size):
+            col[:, :, i, j] = x[:, :, i : i + rows, j : j + columns]
+    return col.transpose(0, 4, 5, 1, 2, 3).reshape(n * rows * columns, -1)
+
+
+def col2im(col: Any, shape: tuple[int, ...], size: int) -> Any:
+    """Add rows up to images again."""
+    n, channels, height, width = shape
+    rows, columns = height - size + 1, width - size + 1
+    col = col.reshape(n, rows, columns, channels, size, size).transpose(0, 3, 4, 5, 1, 2)
+    x = np.zeros(shape, col.dtype)
+    for i in range(size):
+        for j in range(size):
+            x[:, :, i : i + rows, j : j + columns] += col[:, :, i, j]
+    return x
+
+
+def pool(x: Any) -> tuple[Any, Any]:
+    """Return the largest of two by two pixels, and where in the four it is."""
+    n, channels, height, width = x.shape
+    fours = x.reshape(n, channels, height // 2, 2, width // 2, 2).transpose(0, 1, 2, 4, 3, 5).reshape(-1, 4)
+    where = np.argmax(fours, axis=1)
+    return fours[np.arange(len(fours)), where].reshape(n, channels, height // 2, width // 2), where
+
+
+def unpool(d: Any, where: Any) -> Any:
+    n, channels, height, width = d.shape
+    fours = np.zeros((d.size, 4), d.dtype)
+    fours[np.arange(d.size), where] = d.ravel()
+    fours = fours.reshape(n, channels, height, width, 2, 2).transpose(0, 1, 2, 4, 3, 5)
+    return fours.reshape(n, channels, 2 * height, 2 * width)
+
+
+def lenet(parameters: list[Any], x: Any, t: Any) -> Gradients:
+    (W1, b1, W2, b2, *dense), n = parameters, len(x)
+    col1 = im2col(np.pad(x, ((0, 0), (0, 0), (2, 2), (2, 2))), 5)
+    a1 = (np.dot(col1, W1.reshape(6, -1).T) + b1).reshape(n, 28, 28, 6).transpose(0, 3, 1, 2)
+    z1, where1 = pool(np.maximum(a1, 0))
+    col2 = im2col(z1, 5)
+    a2 = (np.dot(col2, W2.reshape(16, -1).T) + b2).reshape(n, 10, 10, 16).transpose(0, 3, 1, 2)
+    z2, where2 = pool(np.maximum(a2, 0))
+    loss, gradients, da3 = dense_layers(dense, z2.reshape(n, -1), t)
+
+    dz2 = np.dot(da3, dense[0].T).reshape(z2.shape)
+    da2 = (unpool(dz2, where2) * (a2 > 0)).transpose(0, 2, 3, 1).reshape(-1, 16)
+    dW2 = np.dot(da2.T, col2).reshape(W2.shape)
+    db2 = np.sum(da2, axis=0)
+    dz1 = col2im(np.dot(da2, W2.reshape(16, -1)), z1.shape, 5)
+    da1 = (unpool(dz1, where1) * (a1 > 0)).transpose(0, 2, 3, 1).reshape(-1, 6)
+    dW1 = np.dot(da1.T, col1).reshape(W1.shape)
+    db1 = np.sum(da1, axis=0)
+    return loss, [dW1, db1, dW2, db2, *gradients]
 
 
 def chain(parameters: list[Any], x: Any, _: Any) -> Gradients:
@@ -95,7 +161,7 @@ def documents(parameters: list[Any], x: Any, t: Any) -> Gradients:
     return loss, [dW1, db1, dW2, db2]
 
 
-PROGRAMS = {"two_layers": two_layers, "layers": layers, "chain": chain, "documents": documents}
+PROGRAMS = {"two_layers": two_layers, "layers": layers, "lenet": lenet, "chain": chain, "documents": documents}
 
 
 class Training:

@@ -13,6 +13,7 @@ from typing import Any
 import mygrad as mg
 import numpy as np
 from mygrad.nnet.activations import relu
+from mygrad.nnet.layers import conv_nd, max_pool
 from mygrad.nnet.losses import softmax_crossentropy
 
 from benchmarks.documents import DELTA
@@ -26,6 +27,13 @@ def layers(parameters: list[Any], x: Any, t: Any) -> Any:
     for weight, bias in zip(hidden[::2], hidden[1::2], strict=True):
         x = relu(mg.matmul(x, weight) + bias)
     return softmax_crossentropy(mg.matmul(x, W) + b, t)
+
+
+def lenet(parameters: list[Any], x: Any, t: Any) -> Any:
+    W1, b1, W2, b2, *dense = parameters
+    x = max_pool(relu(conv_nd(x, W1, stride=1, padding=2) + b1[:, np.newaxis, np.newaxis]), (2, 2), 2)
+    x = max_pool(relu(conv_nd(x, W2, stride=1) + b2[:, np.newaxis, np.newaxis]), (2, 2), 2)
+    return layers(dense, x.reshape(len(x), -1), t)
 
 
 def chain(parameters: list[Any], y: Any, _: Any) -> Any:
@@ -45,7 +53,7 @@ def documents(parameters: list[Any], x: Any, t: Any) -> Any:
     return -mg.sum(mg.log(y[np.arange(len(t)), t] + number(DELTA))) / number(len(t))
 
 
-PROGRAMS = {"two_layers": layers, "layers": layers, "chain": chain, "documents": documents}
+PROGRAMS = {"two_layers": layers, "layers": layers, "lenet": lenet, "chain": chain, "documents": documents}
 
 
 class Training:

@@ -43,6 +43,13 @@ def layers(parameters: list[Tensor], x: Any, t: Any) -> Any:
     return F.softmax_cross_entropy(F.linear(x, W, b), t)
 
 
+def lenet(parameters: list[Tensor], x: Any, t: Any) -> Any:
+    W1, b1, W2, b2, *dense = parameters
+    x = F.max_pool2d(F.relu(F.conv2d(x, W1, b1, padding=2)), 2)
+    x = F.max_pool2d(F.relu(F.conv2d(x, W2, b2)), 2)
+    return layers(dense, x.reshape(len(x), -1), t)
+
+
 def chain(parameters: list[Tensor], y: Any, _: Any) -> Any:
     w, b = parameters
     for _ in range(ROUNDS_OF_CHAIN):
@@ -53,6 +60,7 @@ def chain(parameters: list[Tensor], y: Any, _: Any) -> Any:
 PROGRAMS = {
     "two_layers": two_layers,
     "layers": of_parameters(layers),
+    "lenet": of_parameters(lenet),
     "chain": of_parameters(chain),
     "documents": of_parameters(partial(documents.loss, np)),
 }

@@ -1,7 +1,8 @@
 """PyTorch eager: nn.functional on plain parameters, which is faster than modules.
 
 The update is written out: ``p.add_(p.grad, alpha=-lr)`` was faster than torch.optim.SGD in each of its forms (plain,
-foreach, fused), which all spend some 100 microseconds in bookkeeping. Weights lie as nn.Linear keeps them, (out, in).
+foreach, fused), which all spend some 100 microseconds in bookkeeping. Weights lie as nn.Linear keeps them, (out, in),
+filters as nn.Conv2d keeps them.
 """
 
 from __future__ import annotations
@@ -28,6 +29,13 @@ def layers(parameters: list[Any], x: Any, t: Any) -> Any:
     return F.cross_entropy(F.linear(x, W, b), t)
 
 
+def lenet(parameters: list[Any], x: Any, t: Any) -> Any:
+    W1, b1, W2, b2, *dense = parameters
+    x = F.max_pool2d(F.relu(F.conv2d(x, W1, b1, padding=2)), 2)
+    x = F.max_pool2d(F.relu(F.conv2d(x, W2, b2)), 2)
+    return layers(dense, x.flatten(1), t)
+
+
 def chain(parameters: list[Any], y: Any, _: Any) -> Any:
     w, b = parameters
     for _ in range(ROUNDS_OF_CHAIN):
@@ -44,13 +52,18 @@ def documents(parameters: list[Any], x: Any, t: Any) -> Any:
     return -torch.sum(torch.log(y[torch.arange(len(t)), t] + DELTA)) / len(t)
 
 
-PROGRAMS = {"two_layers": layers, "layers": layers, "chain": chain, "documents": documents}
+PROGRAMS = {"two_layers": layers, "layers": layers, "lenet": lenet, "chain": chain, "documents": documents}
+
+
+def laid_out(values: Any) -> Any:
+    """Change between (in, out) and (out, in); what is no matrix stays as it is."""
+    return values.T if values.ndim == 2 else values
 
 
 class Training:
     def __init__(self, program: Callable[..., Any], parameters: list[Any], lr: float) -> None:
         self.loss = program
-        self.parameters = [torch.tensor(values.T.copy(), requires_grad=True) for values in parameters]
+        self.parameters = [torch.tensor(laid_out(values).copy(), requires_grad=True) for values in parameters]
         self.lr = lr
 
     def step(self, x: Any, t: Any) -> Any:
@@ -64,4 +77,4 @@ class Training:
         return loss
 
     def values(self) -> list[Any]:
-        return [parameter.detach().numpy().T for parameter in self.parameters]
+        return [laid_out(parameter.detach().numpy()) for parameter in self.parameters]

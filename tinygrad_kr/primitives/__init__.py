@@ -1,5 +1,5 @@
 """The catalogue of what can be differentiated, grouped as NumPy groups it."""
 
-from tinygrad_kr.primitives import activations, elementwise, linalg, losses, plain, reductions, shaping
+from tinygrad_kr.primitives import activations, convolution, elementwise, linalg, losses, plain, reductions, shaping
 
-__all__ = ["activations", "elementwise", "linalg", "losses", "plain", "reductions", "shaping"]
+__all__ = ["activations", "convolution", "elementwise", "linalg", "losses", "plain", "reductions", "shaping"]
