@@ -38,6 +38,8 @@ def in_subprocess(code: str) -> str:
         "tinygrad_kr.saving",
         "tinygrad_kr.plotting",
         "tinygrad_kr.gradcheck",
+        "tinygrad_kr.drawing",
+        "tinygrad_kr.nn",
         "tinygrad_kr.optim",
         "tinygrad_kr.cli",
     ],
