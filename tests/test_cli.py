@@ -383,7 +383,7 @@ def test_a_folder_that_cannot_be_written_into_is_found_before_training(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(tempfile, "mkdtemp", refuse)
-    monkeypatch.setattr(cli, "train", lambda *_, **__: pytest.fail("trained all the same"))
+    monkeypatch.setattr(cli.two_layer, "train", lambda *_, **__: pytest.fail("trained all the same"))
     assert cli.main([*QUICK, "--out", "out"]) == 2
     assert "--out out: cannot write there: Permission denied" in error_line(capsys)
 
@@ -396,7 +396,7 @@ def test_a_failure_while_writing_leaves_nothing(
         raise OSError(28, "No space left on device")
 
     (folder / "there").mkdir()
-    monkeypatch.setattr(cli, "plot_digits", full_disk)
+    monkeypatch.setattr(cli.results, "plot_digits", full_disk)
     assert cli.main([*QUICK, "--quiet", "--out", out]) == 2
     assert "No space left on device" in error_line(capsys)
     assert list(folder.rglob("*")) == [folder / "there"]
@@ -429,7 +429,7 @@ def test_more_memory_than_there_is(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     def greedy(*_: Any, **__: Any) -> Any:
         raise MemoryError("Unable to allocate 12.2 TiB")
 
-    monkeypatch.setattr(cli, "TwoLayerNet", greedy)
+    monkeypatch.setattr(cli.two_layer, "TwoLayerNet", greedy)
     assert cli.main(QUICK) == 2
     assert "Unable to allocate 12.2 TiB" in error_line(capsys)
 

@@ -239,8 +239,11 @@ def test_predictions_and_targets_may_both_learn() -> None:
 
 def test_functions_on_arrays_give_arrays() -> None:
     x = np.array([[0.5, -1.0]])
-    names = [name for name in F.__all__ if "error" not in name and "cross" not in name and name != "linear"]
+    images = np.ones((1, 2, 4, 4))
+    names = [name for name in F.__all__ if not any(part in name for part in ("error", "cross", "linear", "conv2d"))]
     for name in names:
-        assert isinstance(getattr(F, name)(x), np.ndarray | np.generic), name
+        operand = images if name.endswith("2d") else x
+        assert isinstance(getattr(F, name)(operand), np.ndarray | np.generic), name
     assert isinstance(F.linear(x, np.ones((2, 3)), np.zeros(3)), np.ndarray)
+    assert isinstance(F.conv2d(images, np.ones((3, 2, 2, 2))), np.ndarray)
     assert isinstance(F.softmax_cross_entropy(x, [1]), float)

@@ -16,10 +16,13 @@ from tinygrad_kr.engine.graph import no_grad
 from tinygrad_kr.errors import NonFiniteError
 from tinygrad_kr.models import TwoLayerNet
 from tinygrad_kr.numerical import Progress, numerical_gradient
+from tinygrad_kr.trainer import Row, Trainer
 
 __all__ = [
     "Difference",
     "Epoch",
+    "Row",
+    "Trainer",
     "accuracy",
     "class_labels",
     "compare_gradients",

@@ -221,10 +221,10 @@ def run(options: argparse.Namespace) -> int:
         If there is nothing that can be checked: the message says why, in one line.
     """
     _check_files(options)
-    with _importable():
+    with importable():
         files: dict[Path, ModuleType] = {}
-        f = _function(options.function, files)
-        gradient = None if options.gradient is None else _function(options.gradient, files)
+        f = function_at(options.function, files)
+        gradient = None if options.gradient is None else function_at(options.gradient, files)
         report = _report(f, gradient, _in_order(f, options.input), options)
         print(str(report).splitlines()[0] if options.quiet else report, flush=True)
         _write_files(report, options)
@@ -294,14 +294,14 @@ def _report(
     except OWN_ERRORS as error:
         raise CommandError(str(error)) from error
     except (Exception, SystemExit) as error:
-        raise CommandError(_raised(error, f"checking {name_of(f)}")) from error
+        raise CommandError(raised(error, f"checking {name_of(f)}")) from error
 
 
 # Functions and their inputs
 
 
 @contextmanager
-def _importable() -> Iterator[None]:
+def importable() -> Iterator[None]:
     """Let modules in the current folder be imported, as ``python -m`` does."""
     before = sys.path.copy()
     sys.path.insert(0, str(Path.cwd()))
@@ -311,7 +311,7 @@ def _importable() -> Iterator[None]:
         sys.path[:] = before
 
 
-def _function(name: str, files: dict[Path, ModuleType]) -> Callable[..., Any]:
+def function_at(name: str, files: dict[Path, ModuleType]) -> Callable[..., Any]:
     """Return the function that ``module:function`` or ``file.py:function`` names; a file is imported once."""
     where, colon, attribute = name.rpartition(":")
     if not colon or not where or not attribute:
@@ -338,10 +338,10 @@ def _imported(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise CommandError(_raised(error, f"importing {name}")) from error
+            raise CommandError(raised(error, f"importing {name}")) from error
         raise CommandError(f"no module named {error.name}, in the current folder or installed") from None
     except (Exception, SystemExit) as error:
-        raise CommandError(_raised(error, f"importing {name}")) from error
+        raise CommandError(raised(error, f"importing {name}")) from error
 
 
 def _from_file(path: Path) -> ModuleType:
@@ -357,7 +357,7 @@ def _from_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise CommandError(_raised(error, f"importing {path}")) from error
+        raise CommandError(raised(error, f"importing {path}")) from error
     return module
 
 
@@ -379,7 +379,7 @@ def _in_order(f: Callable[..., Any], inputs: Sequence[Input]) -> list[Input]:
     return unnamed + [named[name] for name in rest]
 
 
-def _raised(error: BaseException, doing: str) -> str:
+def raised(error: BaseException, doing: str) -> str:
     """Say what a user's code raised, and where: the line in the file that was entered first."""
     machinery = Path(tinygrad_kr.__file__).parent, Path(importlib.__file__).parent
     frames = [

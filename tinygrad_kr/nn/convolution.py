@@ -15,7 +15,6 @@ from tinygrad_kr.nn.module import Module
 
 __all__ = ["AvgPool2d", "Conv2d", "MaxPool2d"]
 
-Generator = np.random.Generator
 Pair = int | tuple[int, int]
 
 
@@ -75,7 +74,7 @@ class Conv2d(Module):
         padding: Pair = 0,
         bias: bool = True,
         *,
-        rng: Generator | None = None,
+        rng: np.random.Generator | None = None,
         init: Initializer = he_normal,
         dtype: Any = np.float64,
     ) -> None:

@@ -26,8 +26,7 @@ __all__ = [
     "zeros",
 ]
 
-Generator = np.random.Generator
-Initializer = Callable[[tuple[int, ...], Generator], NDArray[Any]]
+Initializer = Callable[[tuple[int, ...], "np.random.Generator"], NDArray[Any]]
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -53,7 +52,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[1] * window, shape[0] * window
 
 
-def xavier_normal(shape: tuple[int, ...], rng: Generator) -> NDArray[Any]:
+def xavier_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
     """Draw from N(0, 2 / (fan_in + fan_out)): for sigmoid and tanh (Glorot and Bengio 2010).
 
     The book's simpler form, N(0, 1 / fan_in), is the same where fan_in = fan_out.
@@ -66,7 +65,7 @@ def xavier_normal(shape: tuple[int, ...], rng: Generator) -> NDArray[Any]:
     return rng.normal(0, math.sqrt(2 / sum(fans(shape))), shape)
 
 
-def xavier_uniform(shape: tuple[int, ...], rng: Generator) -> NDArray[Any]:
+def xavier_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
     """Draw uniformly from [-a, a) with a = sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010, equation 16).
 
     Examples
@@ -77,7 +76,7 @@ def xavier_uniform(shape: tuple[int, ...], rng: Generator) -> NDArray[Any]:
     return _uniform(2 / sum(fans(shape)), shape, rng)
 
 
-def he_normal(shape: tuple[int, ...], rng: Generator, slope: float = 0.0) -> NDArray[Any]:
+def he_normal(shape: tuple[int, ...], rng: np.random.Generator, slope: float = 0.0) -> NDArray[Any]:
     """Draw from N(0, 2 / ((1 + slope**2) fan_in)): for ReLU, and Leaky ReLU with that slope (He et al. 2015).
 
     Examples
@@ -88,7 +87,7 @@ def he_normal(shape: tuple[int, ...], rng: Generator, slope: float = 0.0) -> NDA
     return rng.normal(0, math.sqrt(2 / ((1 + slope**2) * fans(shape)[0])), shape)
 
 
-def he_uniform(shape: tuple[int, ...], rng: Generator, slope: float = 0.0) -> NDArray[Any]:
+def he_uniform(shape: tuple[int, ...], rng: np.random.Generator, slope: float = 0.0) -> NDArray[Any]:
     """Draw uniformly with the variance of ``he_normal``: from [-a, a) with a = sqrt(6 / ((1 + slope**2) fan_in)).
 
     Examples
@@ -109,13 +108,13 @@ def fixed(std: float = 0.01) -> Initializer:
     (2, 3)
     """
 
-    def fixed_normal(shape: tuple[int, ...], rng: Generator) -> NDArray[Any]:
+    def fixed_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
         return std * rng.standard_normal(shape)
 
     return fixed_normal
 
 
-def zeros(shape: tuple[int, ...], rng: Generator | None = None) -> NDArray[Any]:
+def zeros(shape: tuple[int, ...], rng: np.random.Generator | None = None) -> NDArray[Any]:
     """Return zeros: for biases. Weights of a hidden layer that are all equal stay equal.
 
     Examples
@@ -126,7 +125,7 @@ def zeros(shape: tuple[int, ...], rng: Generator | None = None) -> NDArray[Any]:
     return np.zeros(shape)
 
 
-def _uniform(variance: float, shape: tuple[int, ...], rng: Generator) -> NDArray[Any]:
+def _uniform(variance: float, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
     """Draw uniformly around 0: on [-a, a) the variance is a**2 / 3."""
     a = math.sqrt(3 * variance)
     return rng.uniform(-a, a, shape)

@@ -17,8 +17,6 @@ from tinygrad_kr.nn.module import Module
 
 __all__ = ["Dropout", "Flatten", "Linear", "Sequential"]
 
-Generator = np.random.Generator
-
 
 class Linear(Module):
     """x W + b: each output is a weighted sum of all inputs. The book calls it Affine.
@@ -69,7 +67,7 @@ class Linear(Module):
         n_out: int,
         bias: bool = True,
         *,
-        rng: Generator | None = None,
+        rng: np.random.Generator | None = None,
         init: Initializer = he_normal,
         dtype: Any = np.float64,
     ) -> None:
@@ -198,7 +196,7 @@ class Dropout(Module):
     array([1., 1., 1., 1., 1., 1.])
     """
 
-    def __init__(self, p: float = 0.5, *, rng: Generator | None = None) -> None:
+    def __init__(self, p: float = 0.5, *, rng: np.random.Generator | None = None) -> None:
         if not 0 <= p < 1:
             raise ValueError(f"Dropout: p is the probability to drop, at least 0 and less than 1; got {p}")
         self.p = p

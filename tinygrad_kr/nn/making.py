@@ -12,8 +12,6 @@ from tinygrad_kr.nn.init import Initializer
 
 __all__ = ["generator", "positive", "weights"]
 
-Generator = np.random.Generator
-
 
 def positive(layer: str, **sizes: Any) -> None:
     """Raise ValueError unless sizes are positive integers."""
@@ -22,9 +20,9 @@ def positive(layer: str, **sizes: Any) -> None:
             raise ValueError(f"{layer}: {name} must be an integer of at least 1, got {size!r}")
 
 
-def generator(layer: str, rng: Generator | None) -> Generator:
+def generator(layer: str, rng: np.random.Generator | None) -> np.random.Generator:
     """Return the random generator, or a fresh one for None."""
-    if rng is not None and not isinstance(rng, Generator):
+    if rng is not None and not isinstance(rng, np.random.Generator):
         raise TypeError(
             f"{layer}: rng must be a numpy.random.Generator, got {type(rng).__name__}.\n"
             "  make one, np.random.default_rng(0), and pass it to all layers, so that each draws other numbers"
@@ -32,7 +30,9 @@ def generator(layer: str, rng: Generator | None) -> Generator:
     return np.random.default_rng() if rng is None else rng
 
 
-def weights(layer: str, shape: tuple[int, ...], init: Initializer, rng: Generator | None, dtype: Any) -> Tensor:
+def weights(
+    layer: str, shape: tuple[int, ...], init: Initializer, rng: np.random.Generator | None, dtype: Any
+) -> Tensor:
     """Return a layer's initial weights, the parameter W."""
     values = np.asarray(init(shape, generator(layer, rng)))
     if values.shape != shape:

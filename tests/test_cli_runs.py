@@ -1,0 +1,191 @@
+"""``predict``, ``plot`` and ``datasets`` on the command line."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from tinygrad_kr import cli
+from tinygrad_kr.cli import datasets
+from tinygrad_kr.datasets import load_mnist_sample, mnist
+
+FACTORY = """
+from tinygrad_kr import nn
+
+def small(rng):
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 32, rng=rng), nn.ReLU(), nn.Linear(32, 10, rng=rng))
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with three runs."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "nets.py").write_text(FACTORY)
+    quick = ["--epochs", "1", "--quiet"]
+    two_layer = ["--hidden", "8", "--activation", "tanh", "--dtype", "float64"]
+    assert cli.main(["train", *quick, *two_layer, "--out", str(folder / "two")]) == 0
+    assert cli.main(["train", *quick, "--model", f"{folder}/nets.py:small", "--out", str(folder / "own")]) == 0
+    assert cli.main(["train", *quick, "--model", "mlp", "--out", str(folder / "mlp")]) == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def folder(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a copy of it, with some images."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    _, (pixels, _) = load_mnist_sample(normalize=False)
+    images = pixels[:30].reshape(30, 28, 28)
+    (tmp_path / "images-idx3-ubyte").write_bytes(
+        bytes([0, 0, 8, 3]) + np.array(images.shape, ">u4").tobytes() + images.tobytes()
+    )
+    np.save("bytes.npy", images)
+    np.save("floats.npy", images.reshape(30, 784) / 255)
+    np.save("inverted.npy", 1 - images / 255)
+    matplotlib.image.imsave("digit.png", images[0], cmap="gray", vmin=0, vmax=255)
+    return tmp_path
+
+
+def predicted(capsys: pytest.CaptureFixture[str], *arguments: str) -> np.ndarray:
+    """Return the table that is printed, without its heading."""
+    capsys.readouterr()
+    assert cli.main(["predict", *arguments]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return np.array([[float(word) for word in line.split()] for line in out.splitlines()[1:]])
+
+
+def error_line(capsys: pytest.CaptureFixture[str]) -> str:
+    _, err = capsys.readouterr()
+    assert re.fullmatch(r"tinygrad_kr: error: .+\n", err), err
+    return err
+
+
+@pytest.mark.parametrize(
+    ("run", "model"), [("two", []), ("mlp", []), ("own", ["--model", "nets.py:small"])], ids=["two-layer", "mlp", "own"]
+)
+def test_predict_prints_labels_and_probabilities(
+    run: str, model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = predicted(capsys, run, "images-idx3-ubyte", *model)
+    _, (_, labels) = load_mnist_sample()
+    np.testing.assert_array_equal(table[:, 0], range(30))
+    assert np.mean(table[:, 1] == labels[:30]) > 0.6
+    np.testing.assert_array_equal(table[:, 1], np.argmax(table[:, 2:], axis=1))
+    np.testing.assert_allclose(table[:, 2:].sum(axis=1), 1, atol=1e-3)
+    for images in ("bytes.npy", "floats.npy"):
+        np.testing.assert_array_equal(predicted(capsys, run, images, *model), table)
+    np.testing.assert_array_equal(predicted(capsys, run, "inverted.npy", "--invert", *model), table)
+    np.testing.assert_allclose(predicted(capsys, run, "digit.png", *model), table[:1], atol=2e-3)
+    for weights in ("weights.safetensors", "checkpoint.safetensors"):
+        if Path(run, weights).exists():
+            np.testing.assert_array_equal(predicted(capsys, f"{run}/{weights}", "bytes.npy", *model), table)
+
+
+def test_predict_from_weights_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    with_run = predicted(capsys, "mlp", "bytes.npy")
+    Path("alone").mkdir()
+    for run in ("two", "mlp", "own"):
+        shutil.copy(f"{run}/weights.safetensors", f"alone/{run}.safetensors")
+    np.testing.assert_array_equal(predicted(capsys, "alone/mlp.safetensors", "bytes.npy"), with_run)
+    assert len(predicted(capsys, "alone/two.safetensors", "bytes.npy")) == 30
+    assert len(predicted(capsys, "alone/own.safetensors", "bytes.npy", "--model", "nets.py:small")) == 30
+    assert cli.main(["predict", "alone/own.safetensors", "bytes.npy"]) == 2
+    assert "name it with --model PATH.py:factory" in error_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere", "bytes.npy"], "nowhere: no such folder or file"),
+        (["empty", "bytes.npy"], "empty: no finished run there"),
+        (["nets.py", "bytes.npy"], "expected a folder of a run, or weights"),
+        (["own", "bytes.npy"], "its network is code from"),
+        (["mlp", "bytes.npy", "--model", "cnn"], "--model cnn: the run has mlp"),
+        (["two/damaged.npz", "bytes.npy"], "damaged.npz"),
+        (["mlp", "nowhere.npy"], "nowhere.npy: no such file"),
+        (["mlp", "nets.py"], "nets.py: expected IDX of unsigned bytes"),
+        (["mlp", "small.npy"], "expected images of 28 x 28 pixels, found shape (3, 3)"),
+        (["mlp", "negative.npy"], "expected pixels as uint8, or from 0 to 1, found -1 to -1"),
+        (["mlp", "objects.npy"], "objects.npy: not an array"),
+        (["mlp", "broken.png"], "broken.png: not a picture"),
+    ],
+)
+def test_what_cannot_be_predicted(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("empty").mkdir()
+    Path("two", "damaged.npz").write_bytes(b"PK")
+    Path("broken.png").write_bytes(b"\x89PNG broken")
+    np.save("small.npy", np.zeros((3, 3)))
+    np.save("negative.npy", -np.ones((28, 28)))
+    np.save("objects.npy", np.array([{}]), allow_pickle=True)
+    assert cli.main(["predict", *arguments]) == 2
+    assert message in error_line(capsys)
+
+
+@pytest.mark.parametrize("run", ["two", "mlp"])
+def test_plot_draws_a_run(run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plot", run]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    paths = sorted(Path(run, "pictures").iterdir())
+    assert [path.name for path in paths] == ["confusion.png", "curve.png", "digits.png", "weights.png"]
+    assert out.splitlines() == [f"written to {path}" for path in paths]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+    assert cli.main(["plot", run]) == 2
+    assert "already has curve.png" in error_line(capsys)
+
+
+def test_what_cannot_be_plotted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plot", "nowhere"]) == 2
+    assert "nowhere: no such folder" in error_line(capsys)
+    Path("mlp", "history.csv").write_text("epoch,loss\n1,2\n")
+    assert cli.main(["plot", "mlp", "--out", "new"]) == 2
+    assert "is not the history of a run" in error_line(capsys)
+    assert not Path("new").exists()
+
+
+def test_datasets_list(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv(mnist.DATA_VARIABLE, "digits")
+    assert cli.main(["datasets", "list"]) == 0
+    out, _ = capsys.readouterr()
+    assert re.search(r"^MNIST sample +6,000 +1,000 ", out, re.MULTILINE)
+    assert re.search(r"^MNIST +60,000 +10,000  digits \(not fetched\)$", out, re.MULTILINE)
+
+
+def test_datasets_verify_and_fetch(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fetched: list[Any] = []
+
+    def download(into: Path, files: Any) -> None:
+        fetched.extend(files)
+        shutil.copytree(mnist.SAMPLE_FOLDER, into, dirs_exist_ok=True)
+
+    monkeypatch.setattr(mnist, "_download", download)
+    monkeypatch.setattr(mnist, "MNIST", mnist.SAMPLE)
+    assert cli.main(["datasets", "verify", "here"]) == 2
+    assert "train-images-idx3-ubyte is missing, train-labels" in error_line(capsys)
+    assert cli.main(["datasets", "fetch", "here"]) == 0
+    assert fetched == list(mnist.SAMPLE)
+    assert cli.main(["datasets", "fetch", "here"]) == 0
+    assert fetched == list(mnist.SAMPLE)
+    capsys.readouterr()
+    assert cli.main(["datasets", "verify", "here"]) == 0
+    assert capsys.readouterr().out.count("right") == 4
+    next(folder.glob("here/t10k-labels*")).write_bytes(b"foreign")
+    assert cli.main(["datasets", "verify", "here"]) == 2
+    assert "t10k-labels-idx1-ubyte is wrong" in error_line(capsys)
+    assert datasets._default() != Path("here")
+
+
+@pytest.mark.parametrize("arguments", [["datasets"], ["datasets", "burn"], ["predict", "mlp"], ["plot"]])
+def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(arguments) == 2
+    error_line(capsys)

@@ -1,0 +1,76 @@
+"""The command ``plot``: the pictures of a run."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad_kr.cli.data import load
+from tinygrad_kr.cli.options import add_option, say
+from tinygrad_kr.cli.results import check_out, published
+from tinygrad_kr.cli.runs import open_run
+from tinygrad_kr.cli.train import model_name
+from tinygrad_kr.errors import DataError
+from tinygrad_kr.plotting import plot_confusion, plot_digits, plot_history, plot_weights
+from tinygrad_kr.training import Epoch
+
+__all__ = ["PICTURES", "add_parser", "run"]
+
+PICTURES = ("curve", "digits", "confusion", "weights")
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to those of a parser."""
+    parser = commands.add_parser("plot", help="draw the pictures of a run", allow_abbrev=False)
+    parser.add_argument("run", help="the folder of a run", type=Path)
+    add_option(parser, "--out", "folder for the pictures (default: <run>/pictures)", type=Path, metavar="DIR")
+    add_option(parser, "--format", "of the pictures", choices=("png", "svg", "pdf"), default="png")
+    add_option(parser, "--lang", "of the labels", choices=("en", "ko"), default="en")
+    add_option(parser, "--data", "folder with the MNIST files (default: that of the run)", type=Path, metavar="DIR")
+    add_option(parser, "--model", "the network, if it is code of your own: PATH.py:factory", type=model_name)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Draw the curve, digits, the confusion matrix and the first weights; return the exit status 0."""
+    out = options.run / "pictures" if options.out is None else options.out
+    names = {name: f"{name}.{options.format}" for name in PICTURES}
+    found = open_run(options.run, options.model)
+    history = _history(options.run / "history.csv")
+    check_out(out, list(names.values()))
+    _, _, (images, labels) = load(options.data or found.options.data, flatten=False)
+    probabilities = found.probabilities(images)
+    first = next((w for w in found.weights.values() if w.ndim == 4 or (w.ndim == 2 and len(w) == 784)), None)
+    with published(out) as folder:
+        plot_history(history, folder / names["curve"], lang=options.lang)
+        plot_digits(images, labels, np.argmax(probabilities, axis=1), folder / names["digits"], lang=options.lang)
+        plot_confusion(labels, probabilities, path=folder / names["confusion"], lang=options.lang)
+        if first is not None:
+            plot_weights(first, path=folder / names["weights"], lang=options.lang)
+    for path in sorted(out / name for name in names.values()):
+        if path.is_file():
+            say(f"written to {path}")
+    return 0
+
+
+def _history(path: Path) -> list[Epoch]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            history = [
+                Epoch(
+                    int(row["epoch"]),
+                    float(row["loss"]),
+                    float(row["train_accuracy"]),
+                    float(row["test_accuracy"]),
+                    float(row["seconds"]),
+                )
+                for row in csv.DictReader(file)
+            ]
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
+        raise DataError(f"{path} is not the history of a run: {error!r}") from error
+    if not history:
+        raise DataError(f"{path} has no epoch")
+    return history

@@ -1,0 +1,272 @@
+"""Saving and loading: which format, what is noted beside the arrays, and replacing a file in one step."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygrad_kr.engine.tensor import raw
+from tinygrad_kr.errors import DataError, DtypeError
+from tinygrad_kr.saving import formats
+from tinygrad_kr.saving.places import named_arrays, require_fit, write_into
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["CHECKPOINT", "load", "load_weights", "save", "save_weights", "suffix"]
+
+Arrays = dict[str, NDArray[Any]]
+Path_ = str | os.PathLike[str]
+
+VERSION = 1
+"""Of what this module adds to a file: its version, a checksum and the metadata."""
+NOTE = "tinygrad_kr"
+"""The name of that in the file; one only, so that equal arrays give equal files."""
+CHECKPOINT = "tinygrad_kr.checkpoint"
+"""The key of the metadata by which a file says that it is a checkpoint of a Trainer."""
+ENCODERS: dict[str, Callable[[Arrays, dict[str, str]], bytes]] = {
+    ".safetensors": formats.to_safetensors,
+    ".npz": formats.to_npz,
+}
+DECODERS: dict[str, Callable[[bytes], tuple[Arrays, dict[str, str]]]] = {
+    ".safetensors": formats.from_safetensors,
+    ".npz": formats.from_npz,
+}
+
+
+def save(path: Path_, model: Any, metadata: Mapping[str, Any] | None = None) -> None:
+    """Write a model's arrays to a file, replacing what was at `path` in one step.
+
+    Whoever reads the file, even after the process was killed or the power failed, finds either all of the old content
+    or all of the new. The study notes leave saving open, the book does it by pickle; ``docs/saving.md`` says why not.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file to write, which ends in ``.safetensors`` or ``.npz``; its folder must exist. The first needs the
+        library of that name; the second needs nothing, and ``numpy.load`` reads it.
+    model : model, or mapping of str to array or Tensor
+        A model with ``named_parameters()`` (and ``named_buffers()``) or a dict ``params``; or the arrays themselves,
+        of any shape and memory layout.
+    metadata : mapping of str to str, number, bool, None, list or dict, optional
+        What to note beside them: anything that JSON can hold. Tuples become lists.
+
+    Raises
+    ------
+    ValueError
+        If `path` ends in something else, or a name cannot be used.
+    TypeError
+        If `model` has no arrays by name, or `metadata` is nothing for JSON.
+    DtypeError
+        If an array does not hold numbers.
+    MissingExtraError
+        If safetensors is asked for and not installed.
+    OSError
+        If the file cannot be written; what was at `path` is then still there.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     save(Path(folder, "net.npz"), {"W": np.eye(2), "b": np.zeros(2)}, {"accuracy": 0.97})
+    ...     arrays, metadata = load(Path(folder, "net.npz"))
+    >>> arrays["W"], metadata
+    (array([[1., 0.],
+           [0., 1.]]), {'accuracy': 0.97})
+    """
+    _save(path, model, metadata, suffix(path, "save"))
+
+
+def load(path: Path_, model: Any = None) -> tuple[Arrays, dict[str, Any]]:
+    """Read the arrays of a file, and write them into a model if one is given.
+
+    No file, whoever made it, runs code or takes memory beyond a small multiple of its size: an ``.npz`` file that
+    unfolds to more than 64 MiB and more than 100 times its size is refused. Files of ``save`` carry a checksum.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A file that ends in ``.safetensors`` or ``.npz``, from ``save`` or any other program.
+    model : model, or mapping of str to Tensor or ndarray, optional
+        What to write the arrays into, in place. Its names and shapes must be those of the file; floats are converted
+        to its dtypes. From a checkpoint of a Trainer come the arrays of its model.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        The arrays by name, in their shapes and dtypes.
+    metadata : dict of str
+        What was noted beside them.
+
+    Raises
+    ------
+    DataError
+        If the file is not what its name says, is damaged, or contains objects. If it does not fit the model: the
+        message lists all that is missing, not expected, or of another shape, and the model is as it was.
+    ValueError
+        If `path` ends in something else.
+    MissingExtraError
+        If safetensors is asked for and not installed.
+    OSError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from tinygrad_kr.models import TwoLayerNet
+    >>> net, copy = TwoLayerNet(4, 3, 2), TwoLayerNet(4, 3, 2)
+    >>> with TemporaryDirectory() as folder:
+    ...     save(Path(folder, "net.npz"), net)
+    ...     arrays, metadata = load(Path(folder, "net.npz"), copy)
+    >>> np.array_equal(copy.params["W1"].data, net.params["W1"].data)
+    True
+    """
+    arrays, metadata = _load(path, suffix(path, "load"))
+    if model is not None:
+        own = arrays
+        if CHECKPOINT in metadata:
+            own = {name.removeprefix("model."): array for name, array in arrays.items() if name.startswith("model.")}
+        places = named_arrays(model, "load")
+        require_fit(places, own, f"{path} does not fit the model")
+        write_into(places, own)
+    return arrays, metadata
+
+
+def save_weights(path: Path_, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None) -> None:
+    """Write named arrays as a safetensors file, whatever the path ends in; otherwise like ``save``.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     save_weights(Path(folder, "weights"), {"W": np.eye(2), "b": np.zeros(2)})
+    ...     load_weights(Path(folder, "weights"))["W"]
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    _save(path, arrays, metadata, ".safetensors")
+
+
+def load_weights(path: Path_) -> Arrays:
+    """Read named arrays from a safetensors file, whatever the path ends in; otherwise like ``load``."""
+    return _load(path, ".safetensors")[0]
+
+
+def suffix(path: Path_, caller: str) -> str:
+    """Return how a path ends, which says its format; raise ValueError if it says none."""
+    ending = Path(path).suffix
+    if ending not in ENCODERS:
+        raise ValueError(f"{caller}: the path must end in {' or '.join(ENCODERS)}, got {os.fspath(path)!r}")
+    return ending
+
+
+def _save(path: Path_, model: Any, metadata: Mapping[str, Any] | None, ending: str) -> None:
+    arrays = {name: _plain(name, value) for name, value in named_arrays(model, "save").items()}
+    try:
+        plain = json.loads(json.dumps(dict(metadata or {})))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"save: metadata must be what JSON can hold: {error}") from error
+    note = {"format": VERSION, "crc32": _checksum(arrays, plain), "metadata": plain}
+    content = ENCODERS[ending](arrays, {NOTE: json.dumps(note)})
+    _replace(Path(os.path.realpath(path)), content)
+
+
+def _plain(name: Any, value: Any) -> NDArray[Any]:
+    """Return a little-endian array in C order; refuse what no file can hold."""
+    if not isinstance(name, str):
+        raise TypeError(f"save: the name of an array must be a str, got {name!r}")
+    if name in ("", "__metadata__", formats.NOTES):
+        raise ValueError(f"save: an array cannot have the name {name!r}")
+    array = np.asarray(raw(value))
+    if array.dtype.kind not in "biufc":
+        raise DtypeError(f"save: {name!r} must hold numbers, got dtype {array.dtype}")
+    return np.asarray(array, array.dtype.newbyteorder("<"), order="C")
+
+
+def _load(path: Path_, ending: str) -> tuple[Arrays, dict[str, Any]]:
+    kind = ending.removeprefix(".")
+    if not (Path(path).is_file() or not Path(path).exists()):
+        raise DataError(f"{path} is not a {kind} file: it is no file at all")
+    content = Path(path).read_bytes()
+    try:
+        arrays, notes = DECODERS[ending](content)
+        return arrays, _metadata(arrays, notes)
+    except (AttributeError, OverflowError, RecursionError, ValueError) as error:
+        # also from a note that is no dict, or an empty array with an axis too long for NumPy
+        raise DataError(f"{path} is not a {kind} file, or is damaged: {error}") from error
+
+
+def _metadata(arrays: Arrays, notes: dict[str, str]) -> dict[str, Any]:
+    """Return the metadata in the notes of a file, and check the file by them."""
+    if NOTE not in notes:
+        return dict(notes)  # of another program
+    note = json.loads(notes[NOTE])
+    version, checksum, metadata = (note.get(key) for key in ("format", "crc32", "metadata"))
+    if isinstance(version, int) and version > VERSION:
+        raise DataError(f"it has format {version}, from a newer tinygrad_kr, and this one knows {VERSION}; upgrade it")
+    if version != VERSION or not isinstance(metadata, dict) or checksum != _checksum(arrays, metadata):
+        raise DataError("its checksum is wrong")
+    return metadata
+
+
+def _checksum(arrays: Arrays, metadata: Any) -> int:
+    checksum = zlib.crc32(json.dumps(metadata).encode())
+    for name, array in sorted(arrays.items()):
+        head = f"{name} {array.dtype.name} {array.shape}".encode()
+        little_endian = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
+        checksum = zlib.crc32(little_endian.reshape(-1).view(np.uint8).data, zlib.crc32(head, checksum))
+    return checksum
+
+
+def _replace(target: Path, content: bytes) -> None:
+    """Give a file new content in one step.
+
+    It is written beside the target first, under one name for each target: a process that was killed leaves at most one
+    such file, which the next save takes over.
+    """
+    part = target.with_name(f".{target.name}.part")
+    with _turn(part):
+        try:
+            part.write_bytes(content)
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(part, target)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink()
+            raise
+    if fcntl is not None:  # the new name must survive a power failure too
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@contextmanager
+def _turn(part: Path) -> Iterator[None]:
+    """Wait until no other process or thread writes this file; then keep them waiting."""
+    if fcntl is None:
+        yield
+        return
+    while True:
+        with part.open("ab") as file:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                current = os.path.samestat(os.fstat(file.fileno()), part.stat())
+            except FileNotFoundError:
+                current = False
+            if current:  # otherwise the one before has given it its final name
+                yield
+                return

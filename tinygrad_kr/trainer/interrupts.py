@@ -1,0 +1,38 @@
+"""Ctrl-C at a moment when everything is consistent."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Any, Self
+
+__all__ = ["Interrupts"]
+
+
+class Interrupts:
+    """While the ``with`` block runs, a first Ctrl-C only sets ``pending``; a second one interrupts at once.
+
+    Whoever is in the block looks at ``pending`` between two steps. Nothing is changed where a handler of the program's
+    own is installed, or outside the main thread, where Ctrl-C never arrives.
+    """
+
+    def __enter__(self) -> Self:
+        self.pending = False
+        self._installed = (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        )
+        if self._installed:
+            signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, kind: Any, *error: Any) -> None:
+        if self._installed:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if self.pending and kind is None:  # it came after the last look
+            raise KeyboardInterrupt
+
+    def _note(self, number: int, frame: Any) -> None:
+        if self.pending:
+            raise KeyboardInterrupt
+        self.pending = True
