@@ -201,8 +201,7 @@ def _load(path: Path_, ending: str) -> tuple[Arrays, dict[str, Any]]:
     try:
         arrays, notes = DECODERS[ending](content)
         return arrays, _metadata(arrays, notes)
-    except (AttributeError, OverflowError, RecursionError, ValueError) as error:
-        # also from a note that is no dict, or an empty array with an axis too long for NumPy
+    except (AttributeError, RecursionError, ValueError) as error:  # also of a note that is no dict
         raise DataError(f"{path} is not a {kind} file, or is damaged: {error}") from error
 
 

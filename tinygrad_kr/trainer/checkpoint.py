@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_kr.engine.debug import finite
 from tinygrad_kr.errors import DataError
 from tinygrad_kr.saving.files import CHECKPOINT, load, save
 from tinygrad_kr.saving.places import named_arrays, require_fit, write_into
@@ -72,10 +73,18 @@ def generators(model: Any, rng: np.random.Generator) -> list[np.random.BitGenera
 
 
 class Snapshot:
-    """What a forward pass changes, buffers and random generators: found once, and copied before each step."""
+    """What a forward pass changes, buffers and random generators: found once, and copied before each step.
+
+    Attributes
+    ----------
+    finite : dict of str to ndarray
+        The buffers that were finite when they were found. A mask of -inf is not, and need not be.
+    """
 
     def __init__(self, model: Any, rng: np.random.Generator) -> None:
-        self._buffers = [array for _, array in getattr(model, "named_buffers", tuple)()]
+        buffers = dict(getattr(model, "named_buffers", dict)())
+        self._buffers = list(buffers.values())
+        self.finite = {name: array for name, array in buffers.items() if finite(array)}
         self._generators = generators(model, rng)
         self.take()
 

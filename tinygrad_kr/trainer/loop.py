@@ -251,8 +251,8 @@ class Trainer:
                 examples = self._order[start : start + self._batch_size]
                 self._step(x[examples], t[examples], examples, before)
                 self._leave_if_asked(interrupts)
-        if not all(finite(parameter.data) for parameter in self.optimizer.params.values()):
-            raise self._diverged("a parameter", x[:0], t[:0], self._order[:0], before.take())
+        if not all(finite(raw(place)) for place in [*self.optimizer.params.values(), *before.finite.values()]):
+            raise self._diverged("a parameter or a buffer", x[:0], t[:0], self._order[:0], before.take())
 
     def _step(self, x: NDArray[Any], t: NDArray[Any], examples: NDArray[Any], before: Snapshot) -> None:
         """One mini-batch: its loss, the gradients, the update; or an error, and nothing is changed."""
@@ -294,7 +294,7 @@ class Trainer:
             return self._loss(x, t)
 
         before.restore()
-        reason = cause(x, t, order, checkpoints.places(self), again)
+        reason = cause(x, t, order, self.optimizer.params, before.finite, again)
         before.restore()
         where = f"epoch {self.epoch + 1}, step {len(self._losses) + len(x[:1])} (learning rate {self.optimizer.lr:g})"
         if self.steps == 0:

@@ -17,18 +17,23 @@ __all__ = ["cause"]
 
 
 def cause(
-    x: NDArray[Any], t: NDArray[Any], order: NDArray[Any], places: Mapping[str, Any], loss: Callable[[], Any]
+    x: NDArray[Any],
+    t: NDArray[Any],
+    order: NDArray[Any],
+    parameters: Mapping[str, Any],
+    buffers: Mapping[str, Any],
+    loss: Callable[[], Any],
 ) -> str:
     """Find what first was not finite in a step that failed.
 
     Parameters
     ----------
     x, t : ndarray
-        The mini-batch.
+        The mini-batch; empty if only what the steps left behind is in question.
     order : ndarray of int
         The places of its examples in the training set.
-    places : mapping of str to Tensor or ndarray
-        The model's parameters and buffers, as they were before the step.
+    parameters, buffers : mapping of str to Tensor or ndarray
+        What should be finite, as it was before the step.
     loss : callable
         Computes the loss once more, just as in the step.
 
@@ -42,24 +47,36 @@ def cause(
             place, value = _first(batch)
             where = (int(order[place[0]]), *place[1:])
             return f"the data hold it: {name}{list(where)} of the training set is {value}"
-    for name, array in places.items():
-        if not finite(raw(array)):
-            place, value = _first(raw(array))
-            return f"{name!r} is no longer finite: it is {value} at index {place}, since the update before or a write"
+    reason = _broken(parameters)
+    if not reason and len(x):
+        reason = _operation(loss)
+    return reason or _broken(buffers) or "the operation was not found: the step was computed again, and nothing raised"
+
+
+def _operation(loss: Callable[[], Any]) -> str:
+    """Compute the loss and its gradients again, and listen."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         try:
             with debug():
                 result = loss()
         except NonFiniteError as error:
             return _with_notes(error)
-        if not math.isfinite(result.item()):
-            return "the operation is not known: it computes outside this library, or was handed a NaN or infinity"
+    if not math.isfinite(result.item()):
+        return ""
     try:
         with np.errstate(over="raise", invalid="raise", divide="raise"):
             result.backward()
     except FloatingPointError as error:
         return _with_notes(error)
-    return "the operation was not found: when the step was computed a second time, nothing was raised"
+    return ""
+
+
+def _broken(places: Mapping[str, Any]) -> str:
+    for name, array in places.items():
+        if not finite(raw(array)):
+            place, value = _first(raw(array))
+            return f"{name!r} is no longer finite: it is {value} at index {place}, since the update before or a write"
+    return ""
 
 
 def _with_notes(error: Exception) -> str:
