@@ -293,7 +293,6 @@ class Trainer:
             before.restore()
             return self._loss(x, t)
 
-        before.restore()
         reason = cause(x, t, order, self.optimizer.params, before.finite, again)
         before.restore()
         where = f"epoch {self.epoch + 1}, step {len(self._losses) + len(x[:1])} (learning rate {self.optimizer.lr:g})"
