@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tinygrad_kr.engine.tensor import raw
 from tinygrad_kr.engine.transforms import vjp
 from tinygrad_kr.engine.tree import tree_leaves, tree_map
 from tinygrad_kr.errors import NonFiniteError, ShapeError
@@ -252,7 +253,7 @@ def _weights(problem: Problem, cotangent: Any, rng: np.random.Generator) -> Vect
     parts: list[Vector] = []
 
     def fit(expected: Any, given: Any) -> None:
-        given = np.asarray(getattr(given, "data", given) if type(given).__name__ == "Tensor" else given, np.float64)
+        given = np.asarray(raw(given), dtype=np.float64)
         if given.shape != expected.shape:
             raise ShapeError(
                 f"check_gradients: the cotangent must have the shape of what f returns\n"

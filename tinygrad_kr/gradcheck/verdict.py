@@ -10,7 +10,7 @@ __all__ = ["Companion", "Finding", "Verdict"]
 
 
 class Verdict(StrEnum):
-    """What is known of a gradient after a check; ``worst`` orders them.
+    """What is known of a gradient after a check; ``severity`` orders them.
 
     Attributes
     ----------
