@@ -152,8 +152,9 @@ class Climb:
         error = abs(self.claimed - best.slope)
         local = self.line.local_step
         first = local if local is not None and best.step <= local else self.line.first_step
+        noise = min(self.noise(rung) * rung.step for rung in self.rungs if rung.step <= best.step)
         for step in first / CONFIRMING:
-            could_see = 2 * SAFETY * self.noise(best) * best.step < error * step or self._local_left(best.step)
+            could_see = 2 * SAFETY * noise < error * step or self._local_left(min(rung.step for rung in self.rungs))
             if step < best.step and could_see and not any(abs(math.log2(rung.step / step)) < 2 for rung in self.rungs):
                 finer = self._finer(step)
                 if finer is not None and finer not in self.lost:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ GAUSSIANS = 2
 BOOK_STEP = 1e-4
 THOROUGH = 3
 """After so many wrong elements of a leaf, no more steps are spent on excuses for the next."""
+FEW = 8
+"""Among so few elements halving is the quickest search."""
 WITNESSES = 8
 """How many elements are looked at singly when an error is spread over a leaf."""
 ATTEMPTS = 3
@@ -178,24 +180,37 @@ class Search:
         return finding
 
     def _suspects(self, line: Line, finding: Finding, claimed: Vector) -> list[Finding]:
-        """Halve the elements that move, keeping the half along which the slope is more wrong; judge what is left.
-
-        If the others are wrong as well, judge a few of them too.
-        """
-        group, off = line, self._off(line, finding.step, claimed)
-        while line.where.size > 1:
-            half = line.where.size // 2
-            first, second = line.part(slice(None, half)), line.part(slice(half, None))
-            off_first = self._off(first, finding.step, claimed)
-            line, off = (first, off_first) if abs(off_first) > abs(off - off_first) else (second, off - off_first)
+        """Look for the element that makes the slope wrong, and judge it; if others are wrong too, a few of those."""
+        group, line = line, self._culprit(line, finding.step, claimed)
         suspects = [int(line.where[0])]
         others = Line.along(group.leaf, *_without(group, line.where))
         if others.where.size and self._excess(others, finding.step, claimed) > SAFETY:
             suspects += others.where[:WITNESSES].tolist()
         return [self.judge.element(line.leaf, i, float(claimed[i])) for i in suspects]
 
+    def _culprit(self, line: Line, step: float, claimed: Vector) -> Line:
+        """Return the part of a line, one element, that makes its slope wrong, or as wrong as any.
+
+        If it is one element alone, then moving each by a random share of its speed leaves that share of the error: two
+        sets of shares tell which. If it is several, halve them, keeping the half along which the slope is more wrong.
+        """
+        off = self._off(line, step, claimed)
+        if line.where.size > FEW and off != 0:
+            shares = self.rng.random((2, line.where.size))
+            left = [self._off(replace(line, direction=line.direction * share), step, claimed) / off for share in shares]
+            nearest = int(np.argmin(np.abs(shares - np.array(left)[:, np.newaxis]).max(axis=0)))
+            alone = line.part(slice(nearest, nearest + 1))
+            if abs(self._off(alone, step, claimed) / off - 1) < 0.5:
+                return alone
+        while line.where.size > 1:
+            half = line.where.size // 2
+            first, second = line.part(slice(None, half)), line.part(slice(half, None))
+            off_first = self._off(first, step, claimed)
+            line, off = (first, off_first) if abs(off_first) > abs(off - off_first) else (second, off - off_first)
+        return line
+
     def _off(self, line: Line, step: float, claimed: Vector) -> float:
-        """Return how much the slope along a line is off, by two points only: enough to compare two halves."""
+        """Return how much the slope along a line is off, by two points only: enough to compare parts."""
         above, below = (self.judge.problem.value_nearby(line.point(self.judge.point, t)) for t in (step, -step))
         slope = float(self.judge.weights @ (above - below)) / (2 * step)
         return float((claimed[line.where] * line.direction).sum()) - slope
