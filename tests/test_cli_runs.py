@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib.image
 import numpy as np
 import pytest
+from PIL import Image
 
 from tinygrad_kr import cli
 from tinygrad_kr.cli import datasets
@@ -89,6 +90,32 @@ def test_predict_prints_labels_and_probabilities(
             np.testing.assert_array_equal(predicted(capsys, f"{run}/{weights}", "bytes.npy", *model), table)
 
 
+def test_predict_pictures_of_any_size_and_several_files(capsys: pytest.CaptureFixture[str]) -> None:
+    """The digits of MNIST as a camera sees them: large, off the centre, dark on grey paper."""
+    expected = predicted(capsys, "mlp", "bytes.npy")
+    digits = np.load("bytes.npy")[:20]
+    names = [f"digit{i}.png" for i in range(len(digits))]
+    for name, digit in zip(names, digits, strict=True):
+        page = np.full((230, 310), 200, np.uint8)
+        page[60:200, 30:170] -= (np.kron(digit, np.ones((5, 5))) / 255 * 180).astype(np.uint8)
+        Image.fromarray(page).save(name)
+    assert cli.main(["predict", "mlp", "bytes.npy", *names, "--invert"]) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert heading.endswith("  file")
+    assert [line.split()[-1] for line in lines] == ["bytes.npy"] * 30 + names
+    labels = np.array([int(line.split()[1]) for line in lines])[30:]
+    assert np.mean(labels == expected[: len(names), 1]) >= 0.95
+
+
+def test_predict_a_transparent_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is transparent is ground, light or dark."""
+    digit = np.load("bytes.npy")[0]
+    expected = predicted(capsys, "mlp", "digit.png")
+    for ink, invert in ((255, []), (0, ["--invert"])):
+        Image.fromarray(np.dstack([np.full_like(digit, ink)] * 3 + [digit])).save("clear.png")
+        np.testing.assert_allclose(predicted(capsys, "mlp", "clear.png", *invert), expected, atol=1e-3)
+
+
 def test_predict_from_weights_alone(capsys: pytest.CaptureFixture[str]) -> None:
     with_run = predicted(capsys, "mlp", "bytes.npy")
     Path("alone").mkdir()
@@ -116,12 +143,17 @@ def test_predict_from_weights_alone(capsys: pytest.CaptureFixture[str]) -> None:
         (["mlp", "negative.npy"], "expected pixels as uint8, or from 0 to 1, found -1 to -1"),
         (["mlp", "objects.npy"], "objects.npy: not an array"),
         (["mlp", "broken.png"], "broken.png: not a picture"),
+        (["mlp", "deep.png"], "deep.png: expected 8 bits a pixel, found a picture of mode I;16"),
+        (["mlp", "grey.jpg"], "grey.jpg: no digit to be seen"),
+        (["mlp", "bytes.npy", "nowhere.npy"], "nowhere.npy: no such file"),
     ],
 )
 def test_what_cannot_be_predicted(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("empty").mkdir()
     Path("two", "damaged.npz").write_bytes(b"PK")
     Path("broken.png").write_bytes(b"\x89PNG broken")
+    Image.fromarray(np.zeros((28, 28), np.uint16)).save("deep.png")
+    Image.fromarray(np.full((50, 50), 128, np.uint8)).save("grey.jpg")
     np.save("small.npy", np.zeros((3, 3)))
     np.save("negative.npy", -np.ones((28, 28)))
     np.save("objects.npy", np.array([{}]), allow_pickle=True)
@@ -135,9 +167,12 @@ def test_plot_draws_a_run(run: str, capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert err == ""
     paths = sorted(Path(run, "pictures").iterdir())
-    assert [path.name for path in paths] == ["confusion.png", "curve.png", "digits.png", "weights.png"]
+    names = ["activations.png", "confusion.png", "curve.png", "digits.png", "graph.svg", "weights.png"]
+    assert [path.name for path in paths] == names
     assert out.splitlines() == [f"written to {path}" for path in paths]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths if path.suffix == ".png")
+    graph = Path(run, "pictures", "graph.svg").read_text()
+    assert graph.startswith("<svg") and "gradient norm" in graph and "softmax_cross_entropy" in graph
     assert cli.main(["plot", run]) == 2
     assert "already has curve.png" in error_line(capsys)
 
@@ -168,7 +203,7 @@ def test_datasets_verify_and_fetch(
         fetched.extend(files)
         shutil.copytree(mnist.SAMPLE_FOLDER, into, dirs_exist_ok=True)
 
-    monkeypatch.setattr(mnist, "_download", download)
+    monkeypatch.setattr(mnist, "download", download)
     monkeypatch.setattr(mnist, "MNIST", mnist.SAMPLE)
     assert cli.main(["datasets", "verify", "here"]) == 2
     assert "train-images-idx3-ubyte is missing, train-labels" in error_line(capsys)

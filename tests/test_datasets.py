@@ -285,7 +285,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         assert not files, "a download was started"
 
     monkeypatch.setattr(mnist, "MNIST", mnist.SAMPLE)
-    monkeypatch.setattr(mnist, "_download", forbidden)
+    monkeypatch.setattr(mnist, "download", forbidden)
     monkeypatch.delenv("TINYGRAD_KR_DATA", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -327,7 +327,7 @@ def test_the_cache_is_where_the_platform_has_it(places: Path, monkeypatch: pytes
     load_mnist()
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setenv("LOCALAPPDATA", str(places / "windows"))
-    assert mnist._cache_folder() == places / "windows" / "tinygrad_kr" / "mnist"
+    assert mnist.cache_folder() == places / "windows" / "tinygrad_kr" / "mnist"
 
 
 @pytest.mark.parametrize("folder", ["absent", "incomplete", ""])
@@ -396,7 +396,7 @@ def test_a_download_fills_the_cache_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mirror: Mirror, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(mnist, "MNIST", mnist.SAMPLE)
-    monkeypatch.setattr(mnist, "_download", partial(mnist._download, base_url=mirror.url))
+    monkeypatch.setattr(mnist, "download", partial(mnist.download, base_url=mirror.url))
     monkeypatch.delenv("TINYGRAD_KR_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     cache = tmp_path / "tinygrad_kr" / "mnist"
@@ -419,14 +419,14 @@ def test_without_tqdm_progress_is_plain_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mirror: Mirror, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "tqdm", None)
-    mnist._download(tmp_path, mnist.SAMPLE[:2], base_url=mirror.url)
+    mnist.download(tmp_path, mnist.SAMPLE[:2], base_url=mirror.url)
     lines = [f"downloading {mirror.url}{name}.gz" for name in NAMES[:2]]
     assert capsys.readouterr().err.splitlines() == lines
 
 
 def refused_download(folder: Path, mirror_url: str, error: type[Exception], *parts: object) -> None:
     with pytest.raises(error) as raised:
-        mnist._download(folder, mnist.SAMPLE[3:], base_url=mirror_url)
+        mnist.download(folder, mnist.SAMPLE[3:], base_url=mirror_url)
     readable(raised, f"{mirror_url}{NAMES[3]}.gz", folder, "by hand", "TINYGRAD_KR_DATA", *parts)
     assert list(folder.iterdir()) == []
 

@@ -777,6 +777,30 @@ def test_layers_take_plain_arrays_and_lists() -> None:
 # For people
 
 
+def test_layer_outputs_are_what_each_layer_made() -> None:
+    relu = nn.ReLU()
+    net = nn.Sequential(nn.Linear(3, 4, rng=rng()), relu, nn.Sequential(nn.Linear(4, 2, rng=rng()), relu))
+    x = numbers(5, 3)
+    outputs = nn.layer_outputs(net, x)
+    assert list(outputs) == ["layers.0 Linear", "layers.1 ReLU", "layers.2.layers.0 Linear"]
+    np.testing.assert_array_equal(outputs["layers.0 Linear"], net[0](x).data)
+    np.testing.assert_array_equal(outputs["layers.1 ReLU"], net(x).data)  # of two calls the last
+    assert all(type(array) is np.ndarray for array in outputs.values())
+    assert not any("forward" in vars(module) for _, module in net.named_modules())
+
+
+def test_layer_outputs_leave_the_model_as_it_was_also_after_an_error() -> None:
+    layer = nn.ReLU()
+    layer.forward = lambda x: x * 2  # a function of its own
+    net = nn.Sequential(layer, nn.Linear(3, 1))
+    with pytest.raises(ShapeError):
+        nn.layer_outputs(net, np.ones((1, 2)))
+    np.testing.assert_array_equal(layer(np.ones(2)), [2, 2])
+    assert list(nn.layer_outputs(layer, np.ones(2))) == ["ReLU"]
+    with pytest.raises(TypeError, match=r"expected an nn\.Module, got function"):
+        nn.layer_outputs(lambda x: x, np.ones(2))
+
+
 def test_repr_is_a_tree_whose_counts_add_up() -> None:
     assert repr(Net()) == (
         "Net(): 36 parameters, scale (3,), mean (4,), fixed\n"

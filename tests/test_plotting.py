@@ -18,7 +18,7 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from tinygrad_kr import Tensor, functional, no_grad
+from tinygrad_kr import Tensor, functional, nn, no_grad
 from tinygrad_kr.errors import LabelError, NonFiniteError, ShapeError
 from tinygrad_kr.models import TwoLayerNet
 from tinygrad_kr.numerical import gradient_descent
@@ -39,7 +39,7 @@ from tinygrad_kr.plotting import (
     plot_weights,
 )
 from tinygrad_kr.plotting.page import font_with_hangul
-from tinygrad_kr.training import Epoch
+from tinygrad_kr.training import Epoch, Row
 
 
 def history(epochs: int) -> list[Epoch]:
@@ -57,6 +57,23 @@ def test_the_curve_shows_loss_and_both_accuracies(tmp_path: Path, epochs: int) -
     plot_history(history(epochs), tmp_path / "curve.png")
     for color in (RED, BLUE, ORANGE):
         assert pixels(tmp_path / "curve.png", color) > 20
+
+
+def test_the_history_of_a_trainer_shows_what_it_has() -> None:
+    rows = [Row(n, 10 * n, 0.1, 2 / n, 3 / n if n > 1 else None, {"accuracy": n / 4, "error": -n}) for n in (1, 2, 3)]
+    losses, metrics = plot_history(rows).axes
+    drawn = {line.get_label(): line.get_ydata().tolist() for axes in (losses, metrics) for line in axes.lines}
+    np.testing.assert_equal(
+        drawn,
+        {
+            "training (0.6667 at the end)": [2, 1, 2 / 3],
+            "validation (1.0000 at the end)": [np.nan, 1.5, 1],
+            "accuracy (0.7500 at the end)": [0.25, 0.5, 0.75],
+            "error (-3.0000 at the end)": [-1, -2, -3],
+        },
+    )
+    (alone,) = plot_history([Row(1, 10, 0.1, -2.0)]).axes
+    assert alone.get_ylim()[0] < -2  # a negative loss is not cut off
 
 
 def test_an_empty_history_is_refused(tmp_path: Path) -> None:
@@ -191,7 +208,7 @@ def test_without_a_font_the_labels_are_english_and_it_says_so(monkeypatch: pytes
     with pytest.warns(UserWarning, match="no installed font has Hangul") as caught:
         figure = plot_history(history(2), lang="ko")
     assert caught[0].filename == __file__
-    assert figure.axes[0].get_title() == "Training loss"
+    assert figure.axes[0].get_title() == "Loss"
 
 
 def test_a_font_installed_after_matplotlib_made_its_list_is_found(
@@ -489,6 +506,13 @@ def test_histograms_of_the_activations_of_a_network() -> None:
         np.testing.assert_allclose([bar.get_x() for bar in ax.patches], edges[:-1], atol=1e-12)
         assert f"mean {values.mean():.3g}, std {values.std():.3g}, {np.mean(values == 0):.0%} zero" in ax.get_title()
         assert (ax.get_xlabel(), ax.get_ylabel()) == ("value", "number of values")
+
+
+def test_histograms_of_the_layers_of_a_module() -> None:
+    net, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU()), np.random.default_rng(1).normal(size=(20, 3))
+    linear, relu = plot_activation_histograms(net, x).axes
+    assert linear.get_title().startswith("layers.0 Linear\n") and relu.get_title().startswith("layers.1 ReLU\n")
+    np.testing.assert_array_equal([bar.get_height() for bar in relu.patches], np.histogram(net(x).data, 30)[0])
 
 
 def test_values_that_are_not_finite_are_counted() -> None:

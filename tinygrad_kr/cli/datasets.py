@@ -32,13 +32,13 @@ def run(options: argparse.Namespace) -> int:
     """Do what was asked for; return the exit status 0."""
     folder = _default() if getattr(options, "folder", None) is None else options.folder
     if options.action == "list":
-        here = "complete" if folder.is_dir() and not mnist._missing(folder) else "not fetched"
+        here = "complete" if folder.is_dir() and not mnist.missing_files(folder) else "not fetched"
         say("name          training    test  where")
         say(f"MNIST sample     6,000   1,000  {mnist.SAMPLE_FOLDER}")
         say(f"MNIST           60,000  10,000  {folder} ({here})")
         return 0
     if options.action == "fetch":
-        mnist._download(folder, mnist._missing(folder))
+        mnist.download(folder, mnist.missing_files(folder))
     elif options.folder is None:
         _verify(mnist.SAMPLE_FOLDER, mnist.SAMPLE)
     _verify(folder, mnist.MNIST)
@@ -65,4 +65,4 @@ def _verify(folder: Path, files: tuple[mnist.IdxFile, ...]) -> None:
 
 def _default() -> Path:
     named = os.environ.get(mnist.DATA_VARIABLE)
-    return Path(named).expanduser() if named else mnist._cache_folder()
+    return Path(named).expanduser() if named else mnist.cache_folder()

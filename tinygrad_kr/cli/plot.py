@@ -14,13 +14,25 @@ from tinygrad_kr.cli.options import add_option, say
 from tinygrad_kr.cli.results import check_out, published
 from tinygrad_kr.cli.runs import open_run
 from tinygrad_kr.cli.train import model_name
+from tinygrad_kr.drawing import draw
+from tinygrad_kr.engine.tensor import raw
 from tinygrad_kr.errors import DataError
-from tinygrad_kr.plotting import plot_confusion, plot_digits, plot_history, plot_weights
+from tinygrad_kr.plotting import (
+    plot_activation_histograms,
+    plot_confusion,
+    plot_digits,
+    plot_history,
+    plot_weights,
+)
+from tinygrad_kr.saving.places import named_arrays
 from tinygrad_kr.training import Epoch
 
 __all__ = ["PICTURES", "add_parser", "run"]
 
-PICTURES = ("curve", "digits", "confusion", "weights")
+PICTURES = ("curve", "digits", "confusion", "activations", "weights")
+GRAPH = "graph.svg"
+SPREAD = 500
+"""Digits of which the activations are shown."""
 
 
 def add_parser(commands: Any) -> None:
@@ -28,31 +40,40 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("plot", help="draw the pictures of a run", allow_abbrev=False)
     parser.add_argument("run", help="the folder of a run", type=Path)
     add_option(parser, "--out", "folder for the pictures (default: <run>/pictures)", type=Path, metavar="DIR")
-    add_option(parser, "--format", "of the pictures", choices=("png", "svg", "pdf"), default="png")
+    add_option(parser, "--format", "of all pictures but the graph", choices=("png", "svg", "pdf"), default="png")
     add_option(parser, "--lang", "of the labels", choices=("en", "ko"), default="en")
     add_option(parser, "--data", "folder with the MNIST files (default: that of the run)", type=Path, metavar="DIR")
     add_option(parser, "--model", "the network, if it is code of your own: PATH.py:factory", type=model_name)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Draw the curve, digits, the confusion matrix and the first weights; return the exit status 0."""
+    """Draw the pictures; return the exit status 0."""
     out = options.run / "pictures" if options.out is None else options.out
-    names = {name: f"{name}.{options.format}" for name in PICTURES}
     found = open_run(options.run, options.model)
     history = _history(options.run / "history.csv")
-    check_out(out, list(names.values()))
+    check_out(out, [*(f"{name}.{options.format}" for name in PICTURES), GRAPH])
     _, _, (images, labels) = load(options.data or found.options.data, flatten=False)
     probabilities = found.probabilities(images)
-    first = next((w for w in found.weights.values() if w.ndim == 4 or (w.ndim == 2 and len(w) == 784)), None)
+    learnt = (raw(place) for place in named_arrays(found.network, "plot").values())
+    first = next((w for w in learnt if w.ndim == 4 or (w.ndim == 2 and len(w) == 784)), None)
     with published(out) as folder:
-        plot_history(history, folder / names["curve"], lang=options.lang)
-        plot_digits(images, labels, np.argmax(probabilities, axis=1), folder / names["digits"], lang=options.lang)
-        plot_confusion(labels, probabilities, path=folder / names["confusion"], lang=options.lang)
+
+        def page(name: str) -> dict[str, Any]:
+            return {"path": folder / f"{name}.{options.format}", "lang": options.lang}
+
+        plot_history(history, **page("curve"))
+        plot_digits(images, labels, np.argmax(probabilities, axis=1), **page("digits"))
+        plot_confusion(labels, probabilities, **page("confusion"))
+        plot_activation_histograms(found.network, found.inputs(images[:SPREAD]), **page("activations"))
         if first is not None:
-            plot_weights(first, path=folder / names["weights"], lang=options.lang)
-    for path in sorted(out / name for name in names.values()):
-        if path.is_file():
-            say(f"written to {path}")
+            plot_weights(first, **page("weights"))
+        loss = found.loss(images[:1], labels[:1])
+        graph = draw(loss, dict(named_arrays(found.network, "plot")), lang=options.lang)
+        loss.backward()
+        graph.save(folder / GRAPH)
+        written = sorted(path.name for path in folder.iterdir())
+    for name in written:
+        say(f"written to {out / name}")
     return 0
 
 

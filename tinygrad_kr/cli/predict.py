@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ from tinygrad_kr.errors import DataError
 __all__ = ["add_parser", "images", "run"]
 
 SIDE = 28
+DIGIT_SIDE = 20
+"""MNIST's digits fill a square of this side; their centre of mass is in the middle of the image (LeCun et al. 1998)."""
+INK = 0.25
+PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 
 
 def add_parser(commands: Any) -> None:
@@ -27,38 +32,44 @@ def add_parser(commands: Any) -> None:
         "predict", help="say which digits images show, with a trained network", allow_abbrev=False
     )
     parser.add_argument("run", help="the folder of a run, or a file of weights", type=Path)
-    parser.add_argument("images", help="an IDX file, a .npy array or a .png of 28 x 28 pixels", type=Path)
+    parser.add_argument(
+        "images",
+        help="IDX files, .npy arrays of 28 x 28 pixels, or pictures (.png, .jpg, ...) of one digit each; a picture of "
+        "another size is cropped to its digit, scaled and centred as those of MNIST are",
+        type=Path,
+        nargs="+",
+    )
     add_option(parser, "--model", "the network, if it is code of your own: PATH.py:factory", type=model_name)
     add_option(parser, "--invert", "the digits are dark on a light ground", action="store_true")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the label and the probabilities of each image; return the exit status 0."""
-    digits = images(options.images)
-    probabilities = open_run(options.run, options.model).probabilities(1 - digits if options.invert else digits)
-    say("image  label " + "".join(f"{f'p({digit})':>8}" for digit in range(probabilities.shape[1])))
-    for i, row in enumerate(probabilities):
-        say(f"{i:5}  {np.argmax(row):5} " + "".join(f"{p:8.4f}" for p in row))
+    found = [images(path, options.invert) for path in options.images]
+    several = len(found) > 1
+    probabilities = open_run(options.run, options.model).probabilities(np.concatenate(found))
+    files = [path for path, group in zip(options.images, found, strict=True) for _ in group]
+    heading = "image  label " + "".join(f"{f'p({digit})':>8}" for digit in range(probabilities.shape[1]))
+    say(heading + "  file" * several)
+    for i, (row, path) in enumerate(zip(probabilities, files, strict=True)):
+        say(f"{i:5}  {np.argmax(row):5} " + "".join(f"{p:8.4f}" for p in row) + f"  {path}" * several)
     return 0
 
 
-def images(path: Path) -> NDArray[np.float64]:
+def images(path: Path, invert: bool = False) -> NDArray[np.float64]:
     """Return the images of a file, of shape (N, 1, 28, 28), from 0 for the ground to 1."""
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
-    if path.suffix.lower() == ".png":
-        pixels = _png(path)
-    elif path.suffix == ".npy":
-        pixels = _npy(path)
-    else:
-        pixels = read_idx(path)
+    if path.suffix.lower() in PICTURES:
+        return _as_in_mnist(path, _picture(path, invert)).reshape(1, 1, SIDE, SIDE)
+    pixels = _npy(path) if path.suffix == ".npy" else read_idx(path)
     bytes_ = pixels.dtype == np.uint8
     if (pixels.shape[-2:] != (SIDE, SIDE) and pixels.shape[-1:] != (SIDE * SIDE,)) or pixels.size == 0:
         raise DataError(f"{path}: expected images of {SIDE} x {SIDE} pixels, found shape {pixels.shape}")
     values = pixels.reshape(-1, 1, SIDE, SIDE) / (255.0 if bytes_ else 1.0)
     if not (np.all(values >= 0) and np.all(values <= 1)):
         raise DataError(f"{path}: expected pixels as uint8, or from 0 to 1, found {values.min():g} to {values.max():g}")
-    return values.astype(np.float64)
+    return 1 - values if invert else values.astype(np.float64)
 
 
 def _npy(path: Path) -> NDArray[Any]:
@@ -71,15 +82,43 @@ def _npy(path: Path) -> NDArray[Any]:
     return array
 
 
-def _png(path: Path) -> NDArray[Any]:
-    """Return the grey values of a picture; a transparent ground is black."""
-    image = require("matplotlib.image", "train", "reading .png")
+def _picture(path: Path, invert: bool) -> NDArray[np.float64]:
+    """Return the grey values of a picture, from 0 for the ground to 1; what is transparent is ground."""
+    library = require("PIL.Image", "train", "reading pictures")
+    too_large = library.DecompressionBombWarning, library.DecompressionBombError
     try:
-        picture = np.asarray(image.imread(path), np.float64)
-    except (ValueError, SyntaxError, OSError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", library.DecompressionBombWarning)
+            with library.open(path) as file:
+                if file.mode.startswith(("I", "F")):  # the library would cut the values off at 255
+                    raise DataError(f"{path}: expected 8 bits a pixel, found a picture of mode {file.mode}")
+                picture = file.convert("RGBA")
+    except (OSError, ValueError, SyntaxError, *too_large) as error:
         raise DataError(f"{path}: not a picture that can be read: {error}") from error
-    if picture.ndim == 3:
-        colours = picture[..., :3] if picture.shape[-1] > 2 else picture[..., :1]
-        opacity = picture[..., -1] if picture.shape[-1] in (2, 4) else 1.0
-        picture = colours.mean(axis=-1) * opacity
-    return picture
+    ground = library.new("RGBA", picture.size, "white" if invert else "black")
+    values = np.asarray(library.alpha_composite(ground, picture).convert("L"), np.float64) / 255
+    return 1 - values if invert else values
+
+
+def _as_in_mnist(path: Path, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a picture of any size as one of 28 x 28 pixels, its digit as large and as central as those of MNIST."""
+    if values.shape == (SIDE, SIDE):
+        return values
+    low, high = values.min(), values.max()
+    if high - low < INK:
+        raise DataError(f"{path}: no digit to be seen; from its darkest to its lightest pixel it is {high - low:.0%}")
+    values = (values - low) / (high - low)
+    rows, columns = (np.flatnonzero(values.max(axis=axis) > INK) for axis in (1, 0))
+    digit = values[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    height, width = (max(1, round(DIGIT_SIDE * n / max(digit.shape))) for n in digit.shape)
+    library = require("PIL.Image", "train", "reading pictures")
+    scaled = library.fromarray(np.round(255 * digit).astype(np.uint8)).resize((width, height))
+    small = np.asarray(scaled, np.float64) / 255
+    image = np.zeros((SIDE, SIDE))
+    masses = small.sum(axis=1), small.sum(axis=0)
+    top, left = (
+        int(np.clip(round(SIDE / 2 - np.average(np.arange(len(mass)) + 0.5, weights=mass)), 0, SIDE - len(mass)))
+        for mass in masses
+    )
+    image[top : top + height, left : left + width] = small
+    return image

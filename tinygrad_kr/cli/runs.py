@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_kr import functional as F
+from tinygrad_kr import nn
 from tinygrad_kr.cli import networks, train, two_layer
 from tinygrad_kr.cli.options import UsageError
+from tinygrad_kr.datasets import one_hot
 from tinygrad_kr.engine.graph import no_grad
 from tinygrad_kr.engine.tensor import raw
+from tinygrad_kr.models import TwoLayerNet
 from tinygrad_kr.saving import load
 
 __all__ = ["Run", "open_run"]
@@ -31,15 +33,35 @@ class Run:
     ----------
     options : Namespace
         How it was trained.
-    weights : dict of str to ndarray
-        What it learnt.
-    probabilities : callable
-        From images of shape (N, 1, 28, 28), from 0 to 1, to the probabilities of the digits, of shape (N, 10).
+    network : TwoLayerNet or Module
+        With what it learnt.
     """
 
     options: argparse.Namespace
-    weights: dict[str, NDArray[Any]]
-    probabilities: Callable[[NDArray[Any]], NDArray[Any]]
+    network: TwoLayerNet | nn.Module
+
+    def inputs(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Return images of shape (N, 1, 28, 28), from 0 to 1, as what goes into the network."""
+        x = images.astype(self.options.dtype, copy=False)
+        return x.reshape(len(x), -1) if isinstance(self.network, TwoLayerNet) else x
+
+    def loss(self, images: NDArray[Any], labels: NDArray[Any]) -> Any:
+        """Return the loss of images, on the graph."""
+        x = self.inputs(images)
+        if isinstance(self.network, TwoLayerNet):
+            rows = self.options.loss in two_layer.OF_ROWS
+            return self.network.loss(x, one_hot(labels, networks.CLASSES) if rows else labels)
+        return F.softmax_cross_entropy(self.network.eval()(x), labels)
+
+    def probabilities(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Return the probabilities of the digits, of shape (N, 10)."""
+        x = self.inputs(images)
+        if isinstance(self.network, TwoLayerNet):
+            with no_grad():
+                scores = raw(self.network.scores(x))
+        else:
+            scores = networks.scores(self.network, x)
+        return np.asarray(F.softmax(scores.astype(np.float64)))
 
 
 def open_run(path: Path, model: str | None = None) -> Run:
@@ -69,9 +91,11 @@ def open_run(path: Path, model: str | None = None) -> Run:
     saved = train.read_options(folder) if (folder / "settings.json").is_file() else _guessed(load(path)[0], model)
     chosen = train.trusted_model(saved, model)
     options = train.parsed(saved if chosen == "two-layer" else {**saved, "model": chosen})
-    probabilities, network = _network(chosen, options)
+    rng = np.random.default_rng(0)
+    two = chosen == "two-layer"
+    network = two_layer.build(options, rng) if two else networks.build(chosen, rng, options.dtype)
     load(path, network)
-    return Run(options, load(path)[0], probabilities)
+    return Run(options, network)
 
 
 def _guessed(weights: dict[str, NDArray[Any]], model: str | None) -> dict[str, Any]:
@@ -86,21 +110,3 @@ def _guessed(weights: dict[str, NDArray[Any]], model: str | None) -> dict[str, A
         if {key: array.shape for key, array in own.items()} == shapes:
             return {"model": name}
     raise UsageError("these weights fit no network of the command line; name it with --model PATH.py:factory")
-
-
-def _network(model: str, options: argparse.Namespace) -> tuple[Callable[[NDArray[Any]], NDArray[Any]], Any]:
-    rng = np.random.default_rng(0)
-    if model != "two-layer":
-        network = networks.build(model, rng, options.dtype)
-        return lambda images: _softmax(networks.scores(network, images.astype(options.dtype))), network
-    net = two_layer.build(options, rng)
-
-    def probabilities(images: NDArray[Any]) -> NDArray[Any]:
-        with no_grad():
-            return _softmax(raw(net.scores(images.reshape(len(images), -1).astype(options.dtype))))
-
-    return probabilities, net
-
-
-def _softmax(scores: NDArray[Any]) -> NDArray[Any]:
-    return np.asarray(raw(F.softmax(scores.astype(np.float64))))

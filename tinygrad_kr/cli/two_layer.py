@@ -24,7 +24,7 @@ from tinygrad_kr.models import TwoLayerNet
 from tinygrad_kr.numerical import Progress
 from tinygrad_kr.training import Difference, Split, compare_gradients, far_from_kinks, predicted_labels, train
 
-__all__ = ["ACTIVATIONS", "LEARNING_RATES", "build", "run"]
+__all__ = ["ACTIVATIONS", "LEARNING_RATES", "OF_ROWS", "build", "run"]
 
 PIXELS, CLASSES = 784, 10
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "leaky_relu", "identity")
@@ -35,6 +35,8 @@ LEARNING_RATES = {
     "sum_squares_error": 0.02,
     "mean_squared_error": 10.0,
 }
+OF_ROWS = ("sum_squares_error", "mean_squared_error")
+"""Losses that compare with a one-hot row."""
 CHECKED_DIGITS, CANDIDATES = 4, 1000
 TOLERANCE = 1e-7
 """From this relative difference on, in float64, the exact or the numerical gradient is wrong."""
@@ -44,8 +46,7 @@ def run(options: argparse.Namespace) -> None:
     """Do the job."""
     if options.lr is None:
         options.lr = LEARNING_RATES[options.loss]
-    as_rows = options.loss in ("sum_squares_error", "mean_squared_error")
-    dataset, train_set, test_set = load(options.data, one_hot_label=as_rows)
+    dataset, train_set, test_set = load(options.data, one_hot_label=options.loss in OF_ROWS)
     tell = silent if options.quiet else say
     bar = progress(options)
     rng = np.random.default_rng(options.seed)

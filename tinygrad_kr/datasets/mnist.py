@@ -208,11 +208,11 @@ def _locate(directory: str | os.PathLike[str] | None) -> Path:
     if directory is None:
         directory = os.environ.get(DATA_VARIABLE) or None
     if directory is None:
-        cache = _cache_folder()
-        _download(cache, _missing(cache))
+        cache = cache_folder()
+        download(cache, missing_files(cache))
         return cache
     folder = Path(directory).expanduser()
-    if missing := _missing(folder):
+    if missing := missing_files(folder):
         raise FileNotFoundError(
             f"{folder} lacks {', '.join(file.name for file in missing)} (plain or .gz); "
             f"put the files there, or name no folder and unset {DATA_VARIABLE} to download them"
@@ -220,11 +220,13 @@ def _locate(directory: str | os.PathLike[str] | None) -> Path:
     return folder
 
 
-def _missing(folder: Path) -> list[IdxFile]:
+def missing_files(folder: Path) -> list[IdxFile]:
+    """Return what a folder lacks of MNIST."""
     return [file for file in MNIST if not file.path(folder).is_file()]
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Return where this user keeps what is downloaded."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     else:
@@ -232,7 +234,8 @@ def _cache_folder() -> Path:
     return Path(base, "tinygrad_kr", "mnist")
 
 
-def _download(folder: Path, files: Iterable[IdxFile], base_url: str = MIRROR) -> None:
+def download(folder: Path, files: Iterable[IdxFile], base_url: str = MIRROR) -> None:
+    """Fetch files into a folder; each appears there once it has been verified."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
         _download_file(folder, file, f"{base_url}{file.name}.gz")

@@ -20,6 +20,7 @@ from tinygrad_kr.nn.convolution import AvgPool2d, Conv2d, MaxPool2d
 from tinygrad_kr.nn.layers import Dropout, Flatten, Linear, Sequential
 from tinygrad_kr.nn.module import Module, unused_parameters
 from tinygrad_kr.nn.normalization import BatchNorm, LayerNorm
+from tinygrad_kr.nn.outputs import layer_outputs
 
 __all__ = [
     "ELU",
@@ -46,5 +47,6 @@ __all__ = [
     "Softsign",
     "Tanh",
     "init",
+    "layer_outputs",
     "unused_parameters",
 ]

@@ -14,6 +14,7 @@ from tinygrad_kr.engine.graph import no_grad
 from tinygrad_kr.engine.tensor import raw
 from tinygrad_kr.errors import NonFiniteError, ShapeError
 from tinygrad_kr.models import TwoLayerNet
+from tinygrad_kr.nn import Module, layer_outputs
 from tinygrad_kr.plotting.page import BLUE, Page, Path, tidy
 
 __all__ = ["plot_activation_histograms", "plot_weights"]
@@ -102,9 +103,9 @@ def plot_activation_histograms(layers: Any, x: Any = None, *, path: Path = None,
 
     Parameters
     ----------
-    layers : mapping of str to Tensor or array, or TwoLayerNet
+    layers : mapping of str to Tensor or array, or Module, or TwoLayerNet
         The activations by the name of the layer, of any shape. A network is asked for those of `x`.
-    x : array of shape (N, input_size), optional
+    x : array, optional
         What goes into the network.
     path : str or path-like, optional
         The picture to write; its suffix says the format.
@@ -131,9 +132,10 @@ def plot_activation_histograms(layers: Any, x: Any = None, *, path: Path = None,
     relu
     mean 0.5, std 0.612, 50% zero
     """
-    if isinstance(layers, TwoLayerNet) != (x is not None):
+    network = isinstance(layers, TwoLayerNet | Module)
+    if network != (x is not None):
         raise ValueError("plot_activation_histograms: pass a network with x, or a mapping of activations alone")
-    found = _activations(layers, x) if isinstance(layers, TwoLayerNet) else layers
+    found = _activations(layers, x) if network else layers
     if not isinstance(found, Mapping) or not found:
         raise ValueError(
             f"plot_activation_histograms: expected a mapping of names to activations, not empty; got {found!r}"
@@ -186,8 +188,10 @@ def _images(values: NDArray[Any], shape: tuple[int, int] | None) -> tuple[NDArra
     return values.T.reshape(units, height, width), [str(i) for i in range(units)]
 
 
-def _activations(net: TwoLayerNet, x: Any) -> dict[str, Any]:
+def _activations(net: TwoLayerNet | Module, x: Any) -> dict[str, Any]:
     """Return what each stage of a network makes of x."""
+    if isinstance(net, Module):
+        return dict(layer_outputs(net, x))
     with no_grad():
         hidden, scores = net.hidden(x), net.scores(x)
         return {

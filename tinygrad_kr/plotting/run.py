@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from tinygrad_kr.engine.tensor import raw
 from tinygrad_kr.errors import LabelError
-from tinygrad_kr.plotting.page import BLUE, GREY, ORANGE, RED, Page, Path, tidy
-from tinygrad_kr.training import Epoch, class_labels
+from tinygrad_kr.plotting.page import BLUE, GREEN, GREY, ORANGE, RED, Page, Path, tidy
+from tinygrad_kr.training import Epoch, Row, class_labels
 
 __all__ = ["COLUMNS", "ROWS", "plot_confusion", "plot_digits", "plot_history"]
 
@@ -21,21 +21,22 @@ READABLE = 25
 """The most classes whose counts are written into the matrix."""
 
 
-def plot_history(history: Sequence[Epoch], path: Path = None, *, lang: str = "en") -> Any:
-    """Draw the loss, and beside it the accuracies, over the epochs.
+def plot_history(history: Sequence[Epoch | Row], path: Path = None, *, lang: str = "en") -> Any:
+    """Draw the loss, and beside it the accuracies or other metrics, over the epochs.
 
     Parameters
     ----------
-    history : sequence of Epoch
-        What ``train`` returned.
+    history : sequence of Epoch or Row
+        What ``train`` or ``Trainer.fit`` returned.
     path : str or path-like, optional
         The picture to write; its suffix says the format.
     lang : {"en", "ko"}
-        The language of the labels.
+        The language of the labels. Metrics are called what the Trainer was told.
 
     Returns
     -------
     matplotlib.figure.Figure
+        With the validation loss beside that of training, if there is one; without metrics the loss alone.
 
     Raises
     ------
@@ -49,34 +50,64 @@ def plot_history(history: Sequence[Epoch], path: Path = None, *, lang: str = "en
     >>> from tinygrad_kr.training import Epoch
     >>> figure = plot_history([Epoch(1, 2.3, 0.5, 0.4, 0.1), Epoch(2, 1.1, 0.7, 0.6, 0.1)])
     >>> [axes.get_title() for axes in figure.axes]
-    ['Training loss', 'Accuracy']
+    ['Loss', 'Accuracy']
     """
     if not history:
         raise ValueError("plot_history: the history has no epoch to draw")
-    page = Page((10, 4), lang)
+    losses, metrics = _losses(history), _metrics(history)
+    page = Page((10 if metrics else 5.5, 4), lang)
     say = page.say
-    left, right = page.figure.subplots(1, 2)
     epochs = [row.epoch for row in history]
-    style = {"marker": "o", "markersize": 3.5, "linewidth": 1.6}
-
-    left.plot(epochs, [row.loss for row in history], color=RED, **style)
-    left.set(
-        title=say("Training loss", "훈련 손실"), ylabel=say("loss (mean of the mini-batches)", "손실 (미니배치의 평균)")
-    )
-    left.set_ylim(bottom=0)
-
-    for name, korean, color in (("train", "훈련", BLUE), ("test", "시험", ORANGE)):
-        values = [getattr(row, f"{name}_accuracy") for row in history]
-        label = say(f"{name} ({values[-1]:.4f} at the end)", f"{korean} (마지막 {values[-1]:.4f})")
-        right.plot(epochs, values, color=color, label=label, **style)
-    right.set(title=say("Accuracy", "정확도"), ylabel=say("fraction predicted right", "맞게 예측한 비율"))
-    right.legend()
-
-    for axes in (left, right):
+    left, *right = page.figure.subplots(1, 2 if metrics else 1, squeeze=False).flat
+    _draw_curves(left, epochs, losses, (RED, GREY), say)
+    left.set(title=say("Loss", "손실"), ylabel=say("loss (mean of the mini-batches)", "손실 (미니배치의 평균)"))
+    if not any(value < 0 for values in losses.values() for value in values):
+        left.set_ylim(bottom=0)
+    for axes in right:
+        _draw_curves(axes, epochs, metrics, (BLUE, ORANGE, GREEN, RED, GREY), say)
+        if isinstance(history[0], Epoch):
+            axes.set(title=say("Accuracy", "정확도"), ylabel=say("fraction predicted right", "맞게 예측한 비율"))
+        else:
+            axes.set(title=say("Metrics", "지표"), ylabel=say("mean over the validation examples", "검증 예의 평균"))
+    for axes in (left, *right):
         axes.set(xlabel=say("epoch", "에폭"), xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         tidy(axes)
     return page.done(path)
+
+
+Curves = dict[tuple[str, str], list[float]]
+"""Values over the epochs, by their names in English and Korean; NaN where there is none."""
+
+
+def _losses(history: Sequence[Epoch | Row]) -> Curves:
+    losses: Curves = {("training", "훈련"): [row.loss for row in history]}
+    validation = [row.validation_loss if isinstance(row, Row) else None for row in history]
+    if any(value is not None for value in validation):
+        losses["validation", "검증"] = [math.nan if value is None else value for value in validation]
+    return losses
+
+
+def _metrics(history: Sequence[Epoch | Row]) -> Curves:
+    by_row = [
+        {("train", "훈련"): row.train_accuracy, ("test", "시험"): row.test_accuracy}
+        if isinstance(row, Epoch)
+        else {(name, name): value for name, value in row.metrics.items()}
+        for row in history
+    ]
+    names = dict.fromkeys(name for metrics in by_row for name in metrics)
+    return {name: [metrics.get(name, math.nan) for metrics in by_row] for name in names}
+
+
+def _draw_curves(
+    axes: Any, epochs: list[int], curves: Curves, colors: Sequence[str], say: Callable[[str, str], str]
+) -> None:
+    """Draw some curves; a legend says their last values."""
+    for i, (names, values) in enumerate(curves.items()):
+        name, last = say(*names), f"{values[-1]:.4f}"
+        label = say(f"{name} ({last} at the end)", f"{name} (마지막 {last})")
+        axes.plot(epochs, values, "o-", color=colors[i % len(colors)], markersize=3.5, linewidth=1.6, label=label)
+    axes.legend()
 
 
 def plot_digits(
