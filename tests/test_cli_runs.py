@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tinygrad_kr import cli
-from tinygrad_kr.cli import datasets
+from tinygrad_kr.cli import datasets, plot
 from tinygrad_kr.datasets import load_mnist_sample, mnist
 
 FACTORY = """
@@ -175,6 +175,15 @@ def test_plot_draws_a_run(run: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert graph.startswith("<svg") and "gradient norm" in graph and "softmax_cross_entropy" in graph
     assert cli.main(["plot", run]) == 2
     assert "already has curve.png" in error_line(capsys)
+
+
+def test_plot_without_a_korean_font_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(plot, "font_with_hangul", lambda: None)
+    assert cli.main(["plot", "two", "--lang", "ko"]) == 0
+    _, err = capsys.readouterr()
+    assert re.fullmatch(r"tinygrad_kr: note: no installed font has Hangul.*\n", err)
 
 
 def test_what_cannot_be_plotted(capsys: pytest.CaptureFixture[str]) -> None:

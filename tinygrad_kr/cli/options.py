@@ -77,6 +77,6 @@ def silent(*_: object) -> None:
     """Print nothing."""
 
 
-def note(missing: MissingExtraError, instead: str = "") -> None:
+def note(missing: MissingExtraError | str, instead: str = "") -> None:
     """Say in one line what is missing and how to get it."""
     print("tinygrad_kr: note:", " ".join(str(missing).split()) + instead, file=sys.stderr)

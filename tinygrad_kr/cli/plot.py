@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_kr.cli.data import load
-from tinygrad_kr.cli.options import add_option, say
+from tinygrad_kr.cli.options import add_option, note, say
 from tinygrad_kr.cli.results import check_out, published
 from tinygrad_kr.cli.runs import open_run
 from tinygrad_kr.cli.train import model_name
@@ -24,6 +24,7 @@ from tinygrad_kr.plotting import (
     plot_history,
     plot_weights,
 )
+from tinygrad_kr.plotting.page import NO_HANGUL, font_with_hangul
 from tinygrad_kr.saving.places import named_arrays
 from tinygrad_kr.training import Epoch
 
@@ -56,10 +57,14 @@ def run(options: argparse.Namespace) -> int:
     probabilities = found.probabilities(images)
     learnt = (raw(place) for place in named_arrays(found.network, "plot").values())
     first = next((w for w in learnt if w.ndim == 4 or (w.ndim == 2 and len(w) == 784)), None)
+    lang = options.lang
+    if lang == "ko" and font_with_hangul() is None:
+        note(NO_HANGUL)
+        lang = "en"
     with published(out) as folder:
 
         def page(name: str) -> dict[str, Any]:
-            return {"path": folder / f"{name}.{options.format}", "lang": options.lang}
+            return {"path": folder / f"{name}.{options.format}", "lang": lang}
 
         plot_history(history, **page("curve"))
         plot_digits(images, labels, np.argmax(probabilities, axis=1), **page("digits"))
@@ -67,8 +72,9 @@ def run(options: argparse.Namespace) -> int:
         plot_activation_histograms(found.network, found.inputs(images[:SPREAD]), **page("activations"))
         if first is not None:
             plot_weights(first, **page("weights"))
-        loss = found.loss(images[:1], labels[:1])
-        graph = draw(loss, dict(named_arrays(found.network, "plot")), lang=options.lang)
+        x = found.inputs(images[:1])
+        loss = found.loss(x, labels[:1])
+        graph = draw(loss, {**named_arrays(found.network, "plot"), "x": x}, lang=options.lang)
         loss.backward()
         graph.save(folder / GRAPH)
         written = sorted(path.name for path in folder.iterdir())

@@ -45,9 +45,8 @@ class Run:
         x = images.astype(self.options.dtype, copy=False)
         return x.reshape(len(x), -1) if isinstance(self.network, TwoLayerNet) else x
 
-    def loss(self, images: NDArray[Any], labels: NDArray[Any]) -> Any:
-        """Return the loss of images, on the graph."""
-        x = self.inputs(images)
+    def loss(self, x: NDArray[Any], labels: NDArray[Any]) -> Any:
+        """Return the loss of what ``inputs`` returned, on the graph."""
         if isinstance(self.network, TwoLayerNet):
             rows = self.options.loss in two_layer.OF_ROWS
             return self.network.loss(x, one_hot(labels, networks.CLASSES) if rows else labels)

@@ -9,12 +9,28 @@ from typing import Any
 
 from tinygrad_kr._extras import require
 
-__all__ = ["BLUE", "GREEN", "GREY", "LANGUAGES", "ORANGE", "RED", "Page", "Path", "font_with_hangul", "tidy"]
+__all__ = [
+    "BLUE",
+    "GREEN",
+    "GREY",
+    "LANGUAGES",
+    "NO_HANGUL",
+    "ORANGE",
+    "RED",
+    "Page",
+    "Path",
+    "font_with_hangul",
+    "tidy",
+]
 
 BLUE, ORANGE, GREY, RED, GREEN = "#1f6fb4", "#d9730d", "#5c636a", "#c92a2a", "#2b8a3e"
 LANGUAGES = "en", "ko"
 Path = str | os.PathLike[str] | None
 
+NO_HANGUL = (
+    "no installed font has Hangul, so the labels are in English; install one, such as NanumGothic "
+    "(Debian and Ubuntu: apt install fonts-nanum)"
+)
 PREFERRED = (
     "Pretendard",
     "Noto Sans KR",
@@ -56,11 +72,7 @@ class Page:
         require("matplotlib.backends.backend_agg", "train", "drawing a picture").FigureCanvasAgg(self.figure)
         self.font = font_with_hangul() if lang == "ko" else None
         if lang == "ko" and self.font is None:
-            warnings.warn(
-                "no installed font has Hangul, so the labels are in English; install one, such as NanumGothic "
-                "(Debian and Ubuntu: apt install fonts-nanum)",
-                stacklevel=3,
-            )
+            warnings.warn(NO_HANGUL, stacklevel=3)
 
     def say(self, english: str, korean: str) -> str:
         """Return the one that this page speaks."""
