@@ -21,6 +21,16 @@ def test_code_block_runs(code: str) -> None:
     exec(compile(code, "<documentation>", "exec"), {})
 
 
+@pytest.mark.parametrize("name", ["training.md", "training.ko.md"])
+def test_what_code_prints_is_what_stands_below_it(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    shown = re.findall(r"```python\n([^`]*)```\n\n```(?:text|mermaid)\n(.*?)```", text, re.DOTALL)
+    assert len(shown) == 2
+    for code, output in shown:
+        exec(compile(code, name, "exec"), {})
+        assert capsys.readouterr().out == output
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
