@@ -86,7 +86,7 @@ def check_gradients(
         they are checked too, and put back in any case.
     mode : {"auto", "full", "directions", "numerical"}
         full: every element, with its own error bar. directions: random directions through each input, in a number of
-        evaluations that hardly grows with its size; where one is wrong, halving finds the element. auto: full up to
+        evaluations that hardly grows with its size; where one is wrong, a search finds the element. auto: full up to
         200 elements, directions beyond. numerical: the documents' ``numerical_gradient`` (002, 4.4), element by
         element; what disagrees with it is judged as in full.
     cotangent : optional
