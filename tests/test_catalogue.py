@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tinygrad_kr import Primitive, Tensor, debug, grad, primitives
 from tinygrad_kr import functional as F
 from tinygrad_kr.gradcheck import Verdict, check_gradients
+from tinygrad_kr.gradcheck.layouts import LAYOUTS
 from tinygrad_kr.numerical import numerical_gradient
 from tinygrad_kr.primitives import elementwise
 
@@ -203,35 +204,10 @@ def test_mixed_dtypes_each_get_their_own_back(case: Case) -> None:
 # Layouts in memory
 
 
-def transposed(x: Array) -> Array:
-    return np.array(x.T, order="C").T
-
-
-def reversed_in_memory(x: Array) -> Array:
-    return np.flip(np.flip(x).copy())
-
-
-def spread_out(x: Array) -> Array:
-    """Every second element of a larger array along each axis."""
-    larger = np.full([2 * size for size in x.shape], np.nan)
-    view = larger[tuple(slice(None, None, 2) for _ in x.shape)] if x.shape else larger
-    view[...] = x
-    return view
-
-
-def read_only(x: Array) -> Array:
-    x = x.copy()
-    x.flags.writeable = False
-    return x
-
-
-LAYOUTS = [transposed, reversed_in_memory, spread_out, read_only]
-
-
-@for_each_declaration(layout=st.sampled_from(LAYOUTS))
-def test_operands_in_any_layout(case: Case, layout: Callable[[Array], Array]) -> None:
-    operands = [layout(operand) for operand in case.operands]
-    cotangent = layout(case.cotangent)
+@for_each_declaration(layout=st.sampled_from(list(LAYOUTS)))
+def test_operands_in_any_layout(case: Case, layout: str) -> None:
+    operands = [LAYOUTS[layout](operand) for operand in case.operands]
+    cotangent = LAYOUTS[layout](case.cotangent)
     before = contents([*operands, cotangent])
     gradients = gradients_of(case, operands, cotangent)
     assert_close([case.call(*leaves_of(operands)).data], [case.reference()], 1e-12)

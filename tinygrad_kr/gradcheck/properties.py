@@ -19,6 +19,7 @@ from tinygrad_kr.engine.transforms import vjp
 from tinygrad_kr.engine.tree import tree_leaves, tree_map
 from tinygrad_kr.gradcheck import GradientMismatch, Report, Verdict, check_gradients
 from tinygrad_kr.gradcheck.identities import Example, Identity, homogeneous, rows_sum_to_zero, sums_to_zero
+from tinygrad_kr.gradcheck.layouts import LAYOUTS
 from tinygrad_kr.gradcheck.strategies import cotangents
 
 if TYPE_CHECKING:
@@ -423,36 +424,6 @@ def _assert_close(actual: Any, expected: Any, tolerance: float, what: str) -> No
     largest = np.max(np.abs(expected), initial=1.0, where=np.isfinite(expected))
     bound = max(tolerance, 1000 * float(rounding)) * float(largest)
     np.testing.assert_allclose(actual, expected, rtol=0, atol=bound, err_msg=what)
-
-
-# Layouts in memory
-
-
-def _reversed(x: Array) -> Array:
-    return np.asarray(np.flip(np.flip(x).copy()))
-
-
-def _spread_out(x: Array) -> Array:
-    """Return every second element, along each axis, of a larger array that holds other things as well."""
-    larger = np.full([2 * side for side in x.shape], np.nan if x.dtype.kind == "f" else 0, dtype=x.dtype)
-    view = larger[tuple(slice(None, None, 2) for _ in x.shape)] if x.shape else larger
-    view[...] = x
-    return view
-
-
-def _read_only(x: Array) -> Array:
-    x = x.copy()
-    x.flags.writeable = False
-    return x
-
-
-LAYOUTS: dict[str, Callable[[Array], Array]] = {
-    "C order": np.copy,
-    "Fortran order": lambda x: np.array(x, order="F"),
-    "reversed": _reversed,
-    "spread out": _spread_out,
-    "read-only": _read_only,
-}
 
 
 def _in_layout(leaf: Any, layout: str) -> Any:

@@ -1,15 +1,14 @@
-"""What the repr of a model shows, and what its messages suggest."""
+"""What the repr of a model shows."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tinygrad_kr.engine.tensor import Tensor
 from tinygrad_kr.nn.tree import Branch, Found
 
-__all__ = ["drawn", "nearest"]
+__all__ = ["drawn"]
 
 
 @dataclass
@@ -56,9 +55,3 @@ def _tensor_note(found: Found) -> str:
     if found.shared:
         return f"{found.attribute} is {found.first}"
     return f"{found.attribute} {found.value.shape}" + (", fixed" if not found.value.requires_grad else "")
-
-
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """Return the name that was probably meant, if there is one."""
-    close = difflib.get_close_matches(name, sorted(names), n=1)
-    return close[0] if close else None

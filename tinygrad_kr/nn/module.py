@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.errors import DtypeError, GraphError
-from tinygrad_kr.nn.drawing import drawn, nearest
+from tinygrad_kr.misfits import misfits, nearest
+from tinygrad_kr.nn.drawing import drawn
 from tinygrad_kr.nn.tree import Branch, by_name, is_buffer, is_parameter, walk
 
 __all__ = ["Module", "unused_parameters"]
@@ -157,16 +158,7 @@ class Module(Branch, metaclass=_Sealing):
         if not isinstance(state, Mapping):
             raise TypeError(f"{self.title()}.load_state: expected a dict of name to array, got {type(state).__name__}")
         own, given = self.state(), {name: np.asarray(raw(value)) for name, value in state.items()}
-        wrong = [f"missing: {name} {array.shape}" for name, array in own.items() if name not in given]
-        for name, array in given.items():
-            if name not in own:
-                meant = nearest(name, [n for n in own if n not in given])
-                wrong.append(f"not expected: {name} {array.shape}" + (f"; meant {meant}?" if meant else ""))
-            elif array.shape != own[name].shape:
-                wrong.append(f"{name}: expected shape {own[name].shape}, got {array.shape}")
-            elif not np.can_cast(array.dtype, own[name].dtype, casting="same_kind"):
-                wrong.append(f"{name}: expected dtype {own[name].dtype}, got {array.dtype}")
-        if wrong:
+        if wrong := misfits(own, given, "same_kind"):
             raise ValueError(
                 f"{self.title()}.load_state: the state does not fit this model; nothing was loaded\n"
                 + "".join(f"  {line}\n" for line in wrong)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_kr.errors import DtypeError, ShapeError
+from tinygrad_kr.misfits import misfits
 from tinygrad_kr.optim.checks import gradient_of, named_tensors, number
 
 __all__ = ["Optimizer"]
@@ -179,16 +180,9 @@ class Optimizer:
         if not isinstance(state, Mapping):
             raise TypeError(f"{self._kind}.load_state: expected a dict of name to array, got {type(state).__name__}")
         own, given = self._named_state(), {name: np.asarray(value) for name, value in state.items()}
-        wrong = [f"missing: {name} {array.shape}" for name, array in own.items() if name not in given]
-        for name, array in given.items():
-            if name not in own:
-                wrong.append(f"not expected: {name} {array.shape}")
-            elif array.shape != own[name].shape:
-                wrong.append(f"{name}: expected shape {own[name].shape}, got {array.shape}")
-            elif not np.can_cast(array.dtype, own[name].dtype, casting="equiv"):
-                wrong.append(f"{name}: expected dtype {own[name].dtype}, got {array.dtype}")
-            elif array.dtype.kind == "i" and array < 0:
-                wrong.append(f"{name}: expected a count, got {array}")
+        counts = {name: array for name, array in given.items() if array.shape == () and array.dtype.kind == "i"}
+        wrong = misfits(own, given, "equiv")
+        wrong += [f"{name}: expected a count, got {value}" for name, value in counts.items() if value < 0]
         if wrong:
             raise ValueError(
                 f"{self._kind}.load_state: the state does not fit these parameters and options:\n"

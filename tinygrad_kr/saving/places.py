@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.errors import DataError
+from tinygrad_kr.misfits import misfits
 
 __all__ = ["named_arrays", "require_fit", "write_into"]
 
@@ -63,18 +64,8 @@ def require_fit(
     DataError
         If they do not fit; the message lists every misfit.
     """
-    wrong = [f"missing: {name} {np.shape(raw(place))}" for name, place in places.items() if name not in arrays]
-    for name, array in arrays.items():
-        place = raw(places[name]) if name in places else None
-        if place is None:
-            wrong.append(f"not expected: {name} {array.shape}")
-        elif array.shape != place.shape:
-            wrong.append(f"{name}: expected shape {place.shape}, got {array.shape}")
-        elif not np.can_cast(array.dtype, place.dtype, "equiv" if exact else "same_kind"):
-            wrong.append(f"{name}: expected dtype {place.dtype}, got {array.dtype}")
-        elif not place.flags.writeable:
-            wrong.append(f"{name}: is read-only memory in the model")
-    if wrong:
+    own = {name: np.asarray(raw(place)) for name, place in places.items()}
+    if wrong := misfits(own, arrays, "equiv" if exact else "same_kind"):
         raise DataError("\n  ".join([f"{refusal}:", *wrong, "make the model as the one that was saved"]))
 
 
