@@ -133,6 +133,29 @@ def test_validation_is_exact_and_in_evaluation() -> None:
     assert recorded == ([True] * STEPS + [False] * 3) * EPOCHS
 
 
+def test_a_parameter_that_is_never_reached_is_reported_once() -> None:
+    class Forgetful(Network):
+        def forward(self, x: Any) -> Any:
+            return self.last(F.relu(self.first(x)))
+
+    made = trainer(model=Forgetful())
+    with pytest.warns(UserWarning, match=r"no gradient reached norm\.gamma, norm\.beta in this epoch") as caught:
+        fit(made)
+    assert len(caught) == 1 and caught[0].filename == __file__.replace(".pyc", ".py")
+    fit(made, EPOCHS + 1)
+
+
+def test_a_parameter_that_is_reached_now_and_then_is_not_reported() -> None:
+    class Sometimes(Network):
+        def forward(self, x: Any) -> Any:
+            self.calls = getattr(self, "calls", 0) + 1
+            return super().forward(x) if self.calls % 3 == 0 else self.last(F.relu(self.first(x)))
+
+        calls: int = 0
+
+    assert len(fit(trainer(model=Sometimes()))) == EPOCHS
+
+
 def test_callbacks_meet_a_model_in_evaluation_and_fit_leaves_it_as_it_was() -> None:
     modes: list[bool] = []
     made = trainer(callbacks=[lambda row: modes.append(made.model.training)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -79,6 +80,11 @@ class Trainer:
     TypeError, ValueError
         If an argument is not of its type, or out of range.
 
+    Warns
+    -----
+    UserWarning
+        Once, after an epoch in which no gradient reached some parameter: it was built and then forgotten.
+
     Notes
     -----
     A resumed run gives the same numbers if all that is random comes from `rng` or from generators of the model's
@@ -140,6 +146,7 @@ class Trainer:
         self._losses: list[float] = []  # of its steps
         self._batch_size = 0
         self._best: dict[str, NDArray[Any]] = {}
+        self._told = False  # of parameters that no gradient reaches
         self._saved: tuple[int, int] | None = None  # epoch and steps when the checkpoint was last written or read
 
     def fit(self, train_set: Split, *, epochs: int, batch_size: int, validation: Split | None = None) -> list[Row]:
@@ -246,16 +253,28 @@ class Trainer:
         set_training(self._owner, True)
         before = Snapshot(self._owner, self.rng)
         starts = range(0, len(x), self._batch_size)
+        whole, reached = not self._losses, set[str]()
         with self._remaining(starts, epochs) as remaining:
             for start in remaining:
                 examples = self._order[start : start + self._batch_size]
-                self._step(x[examples], t[examples], examples, before)
+                reached.update(self._step(x[examples], t[examples], examples, before))
                 self._leave_if_asked(interrupts)
         if not all(finite(raw(place)) for place in [*self.optimizer.params.values(), *before.finite.values()]):
             raise self._diverged("a parameter or a buffer", x[:0], t[:0], self._order[:0], before.take())
+        unreached = [name for name in self.optimizer.params if name not in reached]
+        if whole and unreached and not self._told:
+            self._told = True
+            warnings.warn(
+                f"Trainer: no gradient reached {', '.join(unreached)} in this epoch, so they stay as they began.\n"
+                "  use them in the model, or leave them out of the optimizer",
+                stacklevel=3,
+            )
 
-    def _step(self, x: NDArray[Any], t: NDArray[Any], examples: NDArray[Any], before: Snapshot) -> None:
-        """One mini-batch: its loss, the gradients, the update; or an error, and nothing is changed."""
+    def _step(self, x: NDArray[Any], t: NDArray[Any], examples: NDArray[Any], before: Snapshot) -> Iterable[str]:
+        """One mini-batch: its loss, the gradients, the update; or an error, and nothing is changed.
+
+        Returns the names of the parameters that have a gradient.
+        """
         if self.schedule is not None:
             self.optimizer.lr = self._initial_lr * self.schedule(self.steps)
         before.take()
@@ -276,6 +295,7 @@ class Trainer:
             self.optimizer.step()
         self._losses.append(value)
         self.steps += 1
+        return gradients.keys()
 
     def _loss(self, x: NDArray[Any], t: NDArray[Any]) -> Tensor:
         loss = self.loss(self._scores(x), t)
