@@ -85,7 +85,7 @@ def everything(made: Trainer) -> dict[str, Any]:
         "history": list(made.history),
         "steps": (made.epoch, made.steps),
         "best": made.best,
-        "best values": {name: array.tobytes() for name, array in made._best.items()},
+        "best values": {name: array.tobytes() for name, array in made.best_values.items()},
     }
 
 
@@ -211,7 +211,7 @@ def overfitting(**options: Any) -> Trainer:
     w = Tensor([0.0], requires_grad=True, name="w")
     made = Trainer(
         lambda x: w * np.ones((len(x), 1)),
-        lambda scores, t: np.mean((scores - t) ** 2) if made._losses else -np.mean(scores),
+        lambda scores, t: np.mean((scores - t) ** 2) if made.losses else -np.mean(scores),
         SGD({"w": w}, lr=1.0),
         rng=np.random.default_rng(0),
         **options,
@@ -248,7 +248,7 @@ def test_a_validation_loss_that_is_not_finite_is_not_the_best(tmp_path: Path) ->
     data = np.zeros((1, 1)), np.full((1, 1), 3.0)
     made = overfitting(patience=2)
     original = made.loss
-    made.loss = lambda scores, t: original(scores, t) * (np.nan if made.epoch == 2 and made._losses else 1.0)
+    made.loss = lambda scores, t: original(scores, t) * (np.nan if made.epoch == 2 and made.losses else 1.0)
     history = made.fit(data, epochs=20, batch_size=1, validation=data)
     assert math.isnan(history[2].validation_loss or 0)
     assert made.best == history[1]

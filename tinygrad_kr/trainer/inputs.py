@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from tinygrad_kr.engine.tensor import raw
 from tinygrad_kr.errors import ShapeError
 from tinygrad_kr.saving.files import suffix
-
-if TYPE_CHECKING:
-    from tinygrad_kr.trainer.loop import Trainer
+from tinygrad_kr.trainer.run import Run
 
 __all__ = ["checkpoint_path", "count", "examples", "require_callable", "require_fitting"]
 
@@ -62,21 +60,14 @@ def examples(pair: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     return x, t
 
 
-def require_fitting(trainer: Trainer, x: NDArray[Any], epochs: int, batch_size: int, validated: bool) -> None:
-    """Raise if a run cannot begin, or go on, with these arguments."""
-    if batch_size > len(x):
-        raise ValueError(f"Trainer.fit: batch_size={batch_size} is more than the {len(x)} examples")
-    if epochs < trainer.epoch:
-        raise ValueError(f"Trainer.fit: epochs={epochs}, but {trainer.epoch} are done already, and those count")
-    if not validated and (trainer.metrics or trainer.patience is not None):
-        raise ValueError("Trainer.fit: patience and metrics need validation=(x, t)")
-    if trainer._order is not None and (len(trainer._order), trainer._batch_size) != (len(x), batch_size):
+def require_fitting(run: Run, size: int, epochs: int, batch_size: int) -> None:
+    """Raise if a run cannot begin, or go on, with so many examples, epochs, and examples in a mini-batch."""
+    if batch_size > size:
+        raise ValueError(f"Trainer.fit: batch_size={batch_size} is more than the {size} examples")
+    if epochs < run.epoch:
+        raise ValueError(f"Trainer.fit: epochs={epochs}, but {run.epoch} are done already, and those count")
+    if run.order is not None and (len(run.order), run.batch_size) != (size, batch_size):
         raise ValueError(
-            f"Trainer.fit: epoch {trainer.epoch + 1} was begun with {len(trainer._order)} examples in batches of "
-            f"{trainer._batch_size}, and cannot go on with {len(x)} in batches of {batch_size}"
-        )
-    if trainer.checkpoint is not None and trainer._saved is None and trainer.checkpoint.exists():
-        raise FileExistsError(
-            f"Trainer.fit: {trainer.checkpoint} is there already, and would be overwritten.\n"
-            "  call trainer.resume() to go on from it, or delete it"
+            f"Trainer.fit: epoch {run.epoch + 1} was begun with {len(run.order)} examples in batches of "
+            f"{run.batch_size}, and cannot go on with {size} in batches of {batch_size}"
         )

@@ -21,11 +21,11 @@ from tinygrad_kr.optim import Optimizer, clip_grad_norm
 from tinygrad_kr.saving.places import write_into
 from tinygrad_kr.trainer import checkpoint as checkpoints
 from tinygrad_kr.trainer import inputs
-from tinygrad_kr.trainer.checkpoint import Row, Snapshot
 from tinygrad_kr.trainer.interrupts import Interrupts
 from tinygrad_kr.trainer.measuring import QUIET, measured, set_training
 from tinygrad_kr.trainer.nonfinite import cause
 from tinygrad_kr.trainer.progress import bar
+from tinygrad_kr.trainer.run import Row, Run, Snapshot
 
 __all__ = ["Trainer"]
 
@@ -33,7 +33,7 @@ Split = tuple[NDArray[Any], NDArray[Any]]
 Metric = Callable[[NDArray[Any], NDArray[Any]], float]
 
 
-class Trainer:
+class Trainer(Run):
     """Trains a model, and can be stopped at any moment and resumed to the same numbers, bit for bit.
 
     Ctrl-C takes effect after the running step: the checkpoint is saved, and KeyboardInterrupt goes on. A second Ctrl-C
@@ -131,21 +131,13 @@ class Trainer:
             raise TypeError(f"Trainer: rng must be np.random.default_rng(seed), got {type(rng).__name__}")
         if clip is not None and not clip > 0:
             raise ValueError(f"Trainer: clip must be positive, got {clip}")
-        self.model, self.loss, self.optimizer = model, loss, optimizer
-        self.schedule, self.clip, self.rng, self.progress = schedule, clip, rng, progress
+        super().__init__(model, optimizer, rng)
+        self.loss, self.schedule, self.clip, self.progress = loss, schedule, clip, progress
         self.every, self.patience = inputs.count(every, "every"), patience
         if patience is not None:
             inputs.count(patience, "patience")
         self.checkpoint = inputs.checkpoint_path(checkpoint)
-        self.history: list[Row] = []
-        self.epoch = self.steps = 0
         self._scores = scores
-        self._owner = getattr(model, "__self__", model)  # of a method such as net.predict
-        self._initial_lr = optimizer.lr
-        self._order: NDArray[np.int64] | None = None  # the examples in this epoch's order, while it runs
-        self._losses: list[float] = []  # of its steps
-        self._batch_size = 0
-        self._best: dict[str, NDArray[Any]] = {}
         self._told = False  # of parameters that no gradient reaches
         self._saved: tuple[int, int] | None = None  # epoch and steps when the checkpoint was last written or read
 
@@ -183,8 +175,15 @@ class Trainer:
         x, t = inputs.examples(train_set, "train_set")
         validation = None if validation is None else inputs.examples(validation, "validation")
         epochs, batch_size = inputs.count(epochs, "epochs"), inputs.count(batch_size, "batch_size")
-        inputs.require_fitting(self, x, epochs, batch_size, validation is not None)
-        self._batch_size, ended, training = batch_size, False, getattr(self._owner, "training", True)
+        inputs.require_fitting(self, len(x), epochs, batch_size)
+        if validation is None and (self.metrics or self.patience is not None):
+            raise ValueError("Trainer.fit: patience and metrics need validation=(x, t)")
+        if self.checkpoint is not None and self._saved is None and self.checkpoint.exists():
+            raise FileExistsError(
+                f"Trainer.fit: {self.checkpoint} is there already, and would be overwritten.\n"
+                "  call trainer.resume() to go on from it, or delete it"
+            )
+        self.batch_size, ended, training = batch_size, False, getattr(self.owner, "training", True)
         try:
             with Interrupts() as interrupts:
                 while self.epoch < epochs and not ended and not self._out_of_patience():
@@ -198,7 +197,7 @@ class Trainer:
                 if self.checkpoint is not None and self._saved != (self.epoch, self.steps):
                     self.save()
         finally:
-            set_training(self._owner, training)
+            set_training(self.owner, training)
         return self.history
 
     @property
@@ -209,9 +208,9 @@ class Trainer:
 
     def load_best(self) -> Row:
         """Give the model back the values that it had after its best epoch; return that row."""
-        if self.best is None or not self._best:
+        if self.best is None or not self.best_values:
             raise ValueError("Trainer.load_best: nothing was validated; call fit with validation=(x, t)")
-        write_into(checkpoints.places(self), self._best)
+        write_into(self.places(), self.best_values)
         return self.best
 
     def save(self, path: str | os.PathLike[str] | None = None) -> None:
@@ -248,19 +247,19 @@ class Trainer:
 
     def _train_epoch(self, x: NDArray[Any], t: NDArray[Any], epochs: int, interrupts: Interrupts) -> None:
         """Go through the training set once, or through what is left of it."""
-        if self._order is None:
-            self._order, self._losses = self.rng.permutation(len(x)), []
-        set_training(self._owner, True)
-        before = Snapshot(self._owner, self.rng)
-        starts = range(0, len(x), self._batch_size)
-        whole, reached = not self._losses, set[str]()
+        if self.order is None:
+            self.order, self.losses = self.rng.permutation(len(x)), []
+        set_training(self.owner, True)
+        before = Snapshot(self)
+        starts = range(0, len(x), self.batch_size)
+        whole, reached = not self.losses, set[str]()
         with self._remaining(starts, epochs) as remaining:
             for start in remaining:
-                examples = self._order[start : start + self._batch_size]
+                examples = self.order[start : start + self.batch_size]
                 reached.update(self._step(x[examples], t[examples], examples, before))
                 self._leave_if_asked(interrupts)
         if not all(finite(raw(place)) for place in [*self.optimizer.params.values(), *before.finite.values()]):
-            raise self._diverged("a parameter or a buffer", x[:0], t[:0], self._order[:0], before.take())
+            raise self._diverged("a parameter or a buffer", x[:0], t[:0], self.order[:0], before.take())
         unreached = [name for name in self.optimizer.params if name not in reached]
         if whole and unreached and not self._told:
             self._told = True
@@ -276,7 +275,7 @@ class Trainer:
         Returns the names of the parameters that have a gradient.
         """
         if self.schedule is not None:
-            self.optimizer.lr = self._initial_lr * self.schedule(self.steps)
+            self.optimizer.lr = self.initial_lr * self.schedule(self.steps)
         before.take()
         self.optimizer.zero_grad()
         with np.errstate(**QUIET):
@@ -293,7 +292,7 @@ class Trainer:
             if self.clip is not None:
                 clip_grad_norm(self.optimizer, self.clip)
             self.optimizer.step()
-        self._losses.append(value)
+        self.losses.append(value)
         self.steps += 1
         return gradients.keys()
 
@@ -315,7 +314,7 @@ class Trainer:
 
         reason = cause(x, t, order, self.optimizer.params, before.finite, again)
         before.restore()
-        where = f"epoch {self.epoch + 1}, step {len(self._losses) + len(x[:1])} (learning rate {self.optimizer.lr:g})"
+        where = f"epoch {self.epoch + 1}, step {len(self.losses) + len(x[:1])} (learning rate {self.optimizer.lr:g})"
         if self.steps == 0:
             advice = "it fails in the very first step: look at the data, the initial weights and the loss"
         else:
@@ -323,24 +322,24 @@ class Trainer:
         return NonFiniteError(f"Trainer: {what} is not finite in {where}\n  {reason}\n  {advice}")
 
     def _add_row(self, start: float, validation: Split | None) -> Row:
-        set_training(self._owner, False)
+        set_training(self.owner, False)
         loss: float | None = None
         metrics: dict[str, float] = {}
         if validation is not None:
-            loss, metrics = measured(self._scores, self.loss, self.metrics, *validation, self._batch_size)
+            loss, metrics = measured(self._scores, self.loss, self.metrics, *validation, self.batch_size)
         row = Row(
             epoch=self.epoch + 1,
             steps=self.steps,
             lr=self.optimizer.lr,
-            loss=float(np.mean(self._losses)),
+            loss=float(np.mean(self.losses)),
             validation_loss=loss,
             metrics=metrics,
             seconds=time.perf_counter() - start,
         )
         self.history.append(row)
-        self.epoch, self._order, self._losses = self.epoch + 1, None, []
+        self.epoch, self.order, self.losses = self.epoch + 1, None, []
         if self.best is row:
-            self._best = {name: raw(place).copy() for name, place in checkpoints.places(self).items()}
+            self.best_values = {name: raw(place).copy() for name, place in self.places().items()}
         return row
 
     def _out_of_patience(self) -> bool:
@@ -357,7 +356,7 @@ class Trainer:
 
     def _remaining(self, starts: range, epochs: int) -> AbstractContextManager[Iterable[int]]:
         """Return what is left of an epoch, with a progress bar if wanted."""
-        done = len(self._losses)
+        done = len(self.losses)
         return bar(starts, done, f"epoch {self.epoch + 1}/{epochs}") if self.progress else nullcontext(starts[done:])
 
     def _path(self, path: str | os.PathLike[str] | None) -> Path:
