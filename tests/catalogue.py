@@ -439,6 +439,10 @@ def reference_log_softmax(x: Array, axis: int = -1) -> Array:
     return x - np.logaddexp.reduce(x, axis=axis, keepdims=True)
 
 
+def reference_standardize(x: Array, axis: Any) -> Array:
+    return (x - np.mean(x, axis=axis, keepdims=True)) / np.sqrt(np.var(x, axis=axis, keepdims=True) + 0.5)
+
+
 def reference_gelu(x: Array) -> Array:
     return x / (1 + np.exp(-2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
@@ -714,6 +718,12 @@ CATALOGUE = [
         layouts=depending(hnp.array_shapes(max_dims=3, max_side=4), axis=single_axis),
     ),
     # Reductions
+    unary(
+        "standardize",
+        lambda x, axis: F.standardize(x, axis, eps=0.5),
+        reference=reference_standardize,
+        layouts=reduced(nonempty=True, keepdims=False),
+    ),
     unary("sum", np.sum, layouts=reduced()),
     unary("mean", np.mean, layouts=reduced(nonempty=True)),
     unary("max", np.max, distinct, layouts=reduced(nonempty=True)),

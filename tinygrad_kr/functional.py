@@ -37,6 +37,7 @@ __all__ = [
     "softmax_cross_entropy",
     "softplus",
     "softsign",
+    "standardize",
     "step",
     "sum_squares_error",
     "tanh",
@@ -263,6 +264,35 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     array([-1000.,     0.])
     """
     return activations.log_softmax(x, axis=axis)
+
+
+def standardize(x: Any, axis: Any = -1, eps: float = 1e-5) -> Any:
+    """Bring x to mean 0 and variance 1: (x - mean(x)) / sqrt(var(x) + eps), in one operation.
+
+    Parameters
+    ----------
+    x : Tensor or array_like
+    axis : int, tuple of int, or None
+        Over which axes mean and variance are taken: -1 as layer normalisation does, 0 as batch normalisation does.
+    eps : float
+        Keeps the division finite where x does not vary.
+
+    Raises
+    ------
+    ShapeError
+        If there is no such axis.
+
+    Notes
+    -----
+    The book, section 6.3. The vector-Jacobian product is (g - mean(g) - y mean(g y)) / sqrt(var(x) + eps).
+
+    Examples
+    --------
+    >>> standardize(np.array([[1.0, 3.0], [10.0, 30.0]])).round(3)
+    array([[-1.,  1.],
+           [-1.,  1.]])
+    """
+    return reductions.standardize(x, axis=axis, eps=eps)
 
 
 def linear(x: Any, w: Any, b: Any) -> Any:

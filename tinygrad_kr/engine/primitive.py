@@ -36,7 +36,8 @@ class Primitive:
         asked only once the forward function has failed.
     residue : callable, optional
         For a forward function that returns its output and one intermediate result more, which rules may ask for as
-        ``r``: how to compute ``r`` again from operands (by name), for when the rules themselves are differentiated.
+        ``r``: how to compute ``r`` again from operands and static parameters (by name), for when the rules themselves
+        are differentiated.
     **rules : callable or None
         One for each operand, by the operand's name and in the order of the operands: the vector-Jacobian product. A
         rule takes ``g``, the cotangent of the output, and names what else it needs: operands by name, ``y`` for the
@@ -154,8 +155,11 @@ class Primitive:
         if i <= len(self.operands):
             return wrap(node.saved[i], (*node.links, node)[i])
         assert self.residue is not None
-        names = inspect.signature(self.residue).parameters
-        return self.residue(*(self._wrapped(node, self.operands.index(name), wrap) for name in names))
+        params, names = {**self._defaults, **node.params}, inspect.signature(self.residue).parameters
+        where = {operand: i for i, operand in enumerate(self.operands)}
+        return self.residue(
+            *(self._wrapped(node, where[name], wrap) if name in where else params[name] for name in names)
+        )
 
     def _rule(self, position: int) -> Any:
         return self.rules[min(position, self.last)]
@@ -176,7 +180,8 @@ class Primitive:
             raise TypeError(f"{self.name}: takes {len(self.operands)} operands {self.operands}, got {count}")
         positions = range(count + (1 if self.residue is None else 2))
         if positions[-1] in needed and self.residue is not None:
-            needed.update(map(self.operands.index, inspect.signature(self.residue).parameters))
+            named = inspect.signature(self.residue).parameters
+            needed.update(i for i, operand in enumerate(self.operands) if operand in named)
         plan = tuple(i for i in range(count) if i in needed), tuple(i for i in positions if i not in needed)
         self._plans[wants | 1 << count] = plan
         return plan

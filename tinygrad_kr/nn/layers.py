@@ -83,10 +83,10 @@ class Linear(Module):
     def forward(self, x: Any) -> Any:
         """Return x W + b of shape (..., n_out), for x of shape (..., n_in)."""
         if np.shape(x)[-1:] != self.W.shape[:1]:
+            hint = "; images go through Flatten() first" if np.ndim(x) > 2 else ""
             raise ShapeError(
                 f"{self.title()}: the last axis of x must hold the {self.W.shape[0]} features\n"
-                f"  x {np.shape(x)},  W {self.W.shape}\n"
-                f"  expected x (..., {self.W.shape[0]}); images go through Flatten() first"
+                f"  x {np.shape(x)},  W {self.W.shape}\n  expected x (..., {self.W.shape[0]}){hint}"
             )
         return np.dot(x, self.W) if self.b is None else F.linear(x, self.W, self.b)
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_kr.engine.tensor import Tensor, raw
+from tinygrad_kr.engine.tensor import Tensor
 from tinygrad_kr.errors import ShapeError
 from tinygrad_kr.nn.making import positive
 from tinygrad_kr.nn.module import Module
+from tinygrad_kr.primitives.reductions import standardize
 
 __all__ = ["BatchNorm", "LayerNorm"]
 
@@ -99,10 +100,12 @@ class BatchNorm(Module):
                 f"{self.title()}: one value per feature has no variance\n  x {shape}\n"
                 "  train with batches of 2 or more, or call eval() first"
             )
-        y, mean, var = _normalised(x, axes, gamma, beta, self.eps)
-        _move(self.running_mean, mean, self.momentum)
-        _move(self.running_var, var * (count / (count - 1)), self.momentum)
-        return y
+
+        def observe(mean: Any, var: Any) -> None:
+            _move(self.running_mean, mean, self.momentum)
+            _move(self.running_var, var * (count / (count - 1)), self.momentum)
+
+        return standardize(x, axis=axes, eps=self.eps, observe=observe) * gamma + beta
 
 
 class LayerNorm(Module):
@@ -161,16 +164,7 @@ class LayerNorm(Module):
                 f"{self.title()}: x must have {self.gamma.size} features along its last axis\n"
                 f"  x {np.shape(x)},  gamma {self.gamma.shape}\n  expected x (..., {self.gamma.size})"
             )
-        y, _, _ = _normalised(x, (-1,), self.gamma, self.beta, self.eps)
-        return y
-
-
-def _normalised(x: Any, axes: tuple[int, ...], gamma: Any, beta: Any, eps: float) -> tuple[Any, Any, Any]:
-    """Return gamma (x - mean) / sqrt(var + eps) + beta, and the arrays mean and var, over some axes of x."""
-    mean = np.mean(x, axis=axes, keepdims=True)
-    centred = x - mean
-    var = np.mean(np.square(centred), axis=axes, keepdims=True)
-    return centred * (gamma / np.sqrt(var + eps)) + beta, raw(mean), raw(var)
+        return standardize(x, eps=self.eps) * self.gamma + self.beta
 
 
 def _move(running: Any, new: Any, momentum: float) -> None:

@@ -41,6 +41,22 @@ def _if_extreme(g: Any, x: Any, y: Any, axis: Axis, keepdims: bool) -> Any:
     return spread(g, x.shape, axis, keepdims) * hits / np.sum(hits, axis=axis, keepdims=True)
 
 
+def _standardize(x: Any, *, axis: Axis = -1, eps: float = 1e-5, observe: Any = None) -> Any:
+    mean = np.mean(x, axis, keepdims=True)
+    y = x - mean
+    var = np.mean(np.square(y), axis, keepdims=True)
+    if observe is not None:
+        observe(mean, var)
+    r = 1 / np.sqrt(var + eps)
+    y *= r
+    return y, r
+
+
+def _inverse_std(x: Any, axis: Axis, eps: float) -> Any:
+    var = np.mean(np.square(x - np.mean(x, axis, keepdims=True)), axis, keepdims=True)
+    return 1 / np.sqrt(var + eps)
+
+
 sum = Primitive(
     "sum",
     lambda x, *, axis=None, keepdims=False: np.add.reduce(x, axis=axis, keepdims=keepdims),
@@ -52,6 +68,13 @@ mean = Primitive(
     lambda x, *, axis=None, keepdims=False: np.mean(x, axis=axis, keepdims=keepdims),
     expects=valid_axis,
     x=lambda g, shape, axis, keepdims: spread(g / reduced_count(shape, axis), shape, axis, keepdims),
+)
+standardize = Primitive(
+    "standardize",
+    _standardize,
+    expects=valid_axis,
+    residue=_inverse_std,
+    x=lambda g, y, r, axis: r * (g - np.mean(g, axis, keepdims=True) - y * np.mean(g * y, axis, keepdims=True)),
 )
 max = Primitive(
     "max",
