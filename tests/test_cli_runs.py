@@ -14,6 +14,7 @@ from PIL import Image
 
 from tinygrad_kr import cli
 from tinygrad_kr.cli import datasets, plot
+from tinygrad_kr.cli.runs import open_run
 from tinygrad_kr.datasets import load_mnist_sample, mnist
 
 FACTORY = """
@@ -233,3 +234,7 @@ def test_datasets_verify_and_fetch(
 def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(arguments) == 2
     error_line(capsys)
+
+
+def test_a_run_is_opened_in_evaluation() -> None:
+    assert not any(module.training for _, module in open_run(Path("mlp")).network.named_modules())

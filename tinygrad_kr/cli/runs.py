@@ -34,7 +34,7 @@ class Run:
     options : Namespace
         How it was trained.
     network : TwoLayerNet or Module
-        With what it learnt.
+        With what it learnt, in evaluation.
     """
 
     options: argparse.Namespace
@@ -50,7 +50,7 @@ class Run:
         if isinstance(self.network, TwoLayerNet):
             rows = self.options.loss in two_layer.OF_ROWS
             return self.network.loss(x, one_hot(labels, networks.CLASSES) if rows else labels)
-        return F.softmax_cross_entropy(self.network.eval()(x), labels)
+        return F.softmax_cross_entropy(self.network(x), labels)
 
     def probabilities(self, images: NDArray[Any]) -> NDArray[Any]:
         """Return the probabilities of the digits, of shape (N, 10)."""
@@ -92,7 +92,7 @@ def open_run(path: Path, model: str | None = None) -> Run:
     options = train.parsed(saved if chosen == "two-layer" else {**saved, "model": chosen})
     rng = np.random.default_rng(0)
     two = chosen == "two-layer"
-    network = two_layer.build(options, rng) if two else networks.build(chosen, rng, options.dtype)
+    network = two_layer.build(options, rng) if two else networks.build(chosen, rng, options.dtype).eval()
     load(path, network)
     return Run(options, network)
 
