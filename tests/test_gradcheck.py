@@ -224,6 +224,35 @@ def test_ties_between_inputs_share() -> None:
     assert both.verdict is FAIL and "together must add up to" in str(both)
 
 
+@pytest.mark.parametrize("mode", ["full", "directions"])
+def test_ties_in_large_arrays_share(mode: str) -> None:
+    x = np.round(np.random.default_rng(0).normal(size=(2, 15, 10)), 1)
+    share = check_gradients(np.maximum, *x, gradient=lambda x, y, v: (v * (x > y), v * (x <= y)), mode=mode)
+    both = check_gradients(np.maximum, *x, gradient=lambda x, y, v: (v * (x >= y), v * (x <= y)), mode=mode)
+    assert (share.verdict, both.verdict) == (KINK, FAIL)
+    if mode == "directions":
+        assert "ties: with all elements moved by the same the slope is" in str(both)
+
+
+SEVERAL_KINKS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "rows of zeros": (
+        lambda x: F.relu(x @ np.random.default_rng(0).normal(size=(4, 20))) @ np.linspace(-1, 2, 20),
+        (np.zeros((3, 4)),),
+    ),
+    "two conventions": (lambda x, y: np.sum(F.relu(x) - F.relu(-y)), (np.zeros((5, 4)), np.zeros((5, 4)))),
+    "equal numbers in order": (np.sort, (np.round(np.random.default_rng(1).normal(size=(2, 20))),)),
+}
+
+
+@pytest.mark.parametrize("mode", ["full", "directions"])
+@pytest.mark.parametrize("name", SEVERAL_KINKS)
+def test_where_several_kinks_meet_a_conventional_gradient_is_not_accused(name: str, mode: str) -> None:
+    f, inputs = SEVERAL_KINKS[name]
+    for seed in range(3):
+        report = check_gradients(f, *inputs, mode=mode, seed=seed)
+        assert report.verdict is not FAIL, report
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_function_that_is_still_along_a_direction_is_not_taken_for_noisy(seed: int) -> None:
     x = np.random.default_rng(seed).standard_normal(2)

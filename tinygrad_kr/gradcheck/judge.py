@@ -36,6 +36,9 @@ SHARP = 2e-8
 """The relative bar below which no finer step is tried, where truncation and not noise makes it."""
 CONFIRMING = 2.0 ** np.array([2, 4, 8, 12, 16, 20, 24, 28, 32])
 """How much finer the steps are that could contradict an accusation."""
+PROBES, NEARBY, CLOSER = 16, (2.0**-20, 2.0**-10), 2.0**12
+"""Where other kinks are looked for: at how many points, how far away relative to the elements' sizes, and with steps by
+how much smaller."""
 BUDGET = "the evaluations or the time allowed are used up"
 
 
@@ -90,6 +93,29 @@ class Judge:
         if line.local_unit is not None and step <= line.local_unit / 64:
             return measure(self.problem, self.point, line, step, self.weights, self.local_noise, line.local_unit)
         return measure(self.problem, self.point, line, step, self.weights, self.noise, line.unit)
+
+    def several_kinks(self, line: Line | Together, rung: Rung, off: float) -> bool:
+        """Whether more kinks meet here than one: slopes nearby are then neither of those on the two sides.
+
+        A gradient may take a side at each, and together these need not lie between the two slopes along a line. So a
+        gradient that is ``off`` outside them is not wrong for certain.
+        """
+        rng = np.random.default_rng(self.seed)
+        near = min(max(rung.step / line.unit, NEARBY[0]), NEARBY[1])
+        step = near * line.unit / CLOSER  # hardly across a kink
+        allowed = off / 1000 + 10 * rung.sides()[2] + 3 * rung.noise() * max(rung.step / step, 1)
+        for _ in range(PROBES):
+            here = [
+                x + near * size * rng.uniform(0.5, 1, x.shape) * rng.choice([-1.0, 1.0], x.shape)
+                for x, size in zip(self.point, self.problem.sizes, strict=True)
+            ]
+            above, below = (self.problem.value_nearby(line.point(here, t)) for t in (step, -step))
+            with np.errstate(all="ignore"):
+                slopes = self.weights * (above - below) / (2 * step)
+                apart = np.minimum(np.abs(slopes - rung.below[1]), np.abs(slopes - rung.above[1]))
+            if not float(apart.sum()) <= allowed:
+                return True
+        return False
 
     def _not_finite(self, line: Line, claimed: float) -> Finding:
         coarser = self.rung(line, line.local_step or line.first_step)
@@ -352,9 +378,14 @@ class Climb:
         if max(shifts, default=0.0) > 0.1 * (high - low) + margin:
             return self._finding(clear[0], Verdict.INCONCLUSIVE, "f jumps close to here, or its slope has no bound")
         margin += self.blur(clear[0])
-        inside = low - margin <= self.claimed <= high + margin
-        verdict = Verdict.KINK if inside else Verdict.FAIL if len(clear) > 1 else Verdict.INCONCLUSIVE
+        off = max(low - margin - self.claimed, self.claimed - high - margin)
         reason = f"at a kink, where the slopes on the two sides are {low:.6g} and {high:.6g}"
+        if off <= 0:
+            verdict = Verdict.KINK
+        elif self.judge.several_kinks(self.line, clear[-1], off):
+            verdict, reason = Verdict.INCONCLUSIVE, f"{reason}; but several kinks meet here"
+        else:
+            verdict = Verdict.FAIL if len(clear) > 1 else Verdict.INCONCLUSIVE
         finding = self._finding(clear[0], verdict, reason)
         finding.estimate, finding.bar, finding.kink = (low + high) / 2, (high - low) / 2 + margin, True
         return finding

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tinygrad_kr.gradcheck.judge import BLUR, BUDGET, NEGLIGIBLE, SAFETY, Judge
 from tinygrad_kr.gradcheck.problem import Leaf, Vector
-from tinygrad_kr.gradcheck.stencil import EPS, Line, Together
+from tinygrad_kr.gradcheck.stencil import EPS, FIRST_STEP, Line, Together
 from tinygrad_kr.gradcheck.verdict import Finding, Verdict
 from tinygrad_kr.numerical import numerical_gradient
 
@@ -25,6 +25,8 @@ THOROUGH = 3
 """After so many wrong elements of a leaf, no more steps are spent on excuses for the next."""
 FEW = 8
 """Among so few elements halving is the quickest search."""
+ALIKE = 64.0
+"""How unlike the sizes of elements may be that are moved by the same amount."""
 WITNESSES = 8
 """How many elements are looked at singly when an error is spread over a leaf."""
 ATTEMPTS = 3
@@ -61,20 +63,55 @@ class Search:
 
         Where elements tie for a maximum, each may have any share of the gradient, but the shares add up to 1.
         """
-        tied = [finding for finding in self.findings if finding.verdict is Verdict.KINK and finding.index is not None]
-        if len(tied) < 2:
-            return
+        at_kinks = [finding for finding in self.findings if finding.verdict is Verdict.KINK]
+        tied = [finding for finding in at_kinks if finding.index is not None]
+        if len(tied) > 1:
+            self._judge_tied(tied)
+        if any(finding.index is None for finding in self.findings) and not self._failed():
+            self._judge_translation({finding.input for finding in at_kinks})
+
+    def _judge_tied(self, tied: list[Finding]) -> None:
+        """Move just these elements."""
         leaves = {leaf.name: leaf for leaf in self.judge.problem.leaves}
         together = Together(tuple(Line.element(self.judge.point, leaves[f.input], self._position(f)) for f in tied))
         rung = self.judge.rung(together, min(f.step for f in tied))
         low, high, margin = rung.sides()
         margin += sum(f.blur for f in tied)
-        if not rung.finite or low - margin <= sum(f.claimed for f in tied) <= high + margin:
+        claimed = sum(f.claimed for f in tied)
+        off = max(low - margin - claimed, claimed - high - margin)
+        if not rung.finite or off <= 0:
             return
-        extreme = all(abs(f.error / f.bar - 1) < 0.01 for f in tied)
+        several = self.judge.several_kinks(together, rung, off)
         for finding in tied:
-            finding.verdict = Verdict.FAIL if extreme else Verdict.INCONCLUSIVE
+            finding.verdict = Verdict.INCONCLUSIVE if several else Verdict.FAIL
             finding.reason += f"; all {len(tied)} elements at a kink together must add up to {(low + high) / 2:.6g}"
+
+    def _judge_translation(self, names: set[str]) -> None:
+        """Add the same to all elements of some leaves: what is tied stays tied, so its kink is gone."""
+        leaves = [leaf for leaf in self.judge.problem.leaves if leaf.name in names]
+        sizes = [self.judge.problem.sizes[leaf.position] for leaf in leaves]
+        unit = max((float(size.max()) for size in sizes), default=0.0)
+        if not leaves or unit > ALIKE * min(float(size.min()) for size in sizes):
+            return
+        together = Together(tuple(Line.along(leaf, np.arange(leaf.size), np.full(leaf.size, unit)) for leaf in leaves))
+        parts = np.concatenate([unit * self._flat(leaf) for leaf in leaves])
+        claimed, blur = float(parts.sum()), EPS * float(np.abs(parts).sum())
+        rung, finer = (self.judge.rung(together, step) for step in (FIRST_STEP, FIRST_STEP / 16))
+        (low, high, margin), (finer_low, finer_high, finer_margin) = rung.sides(), finer.sides()
+        margins = margin + finer_margin + BLUR * rung.size + blur
+        same = max(abs(low - finer_low), abs(high - finer_high)) <= margins
+        off = max(low - claimed, claimed - high) - SAFETY * margins
+        if same and off > 0 and not self.judge.several_kinks(together, rung, off):
+            claimed, middle, bar = (value / unit for value in (claimed, (low + high) / 2, (high - low) / 2 + margins))
+            reason = (
+                f"ties: with all elements moved by the same the slope is {middle:.6g}, but they add up to {claimed:.6g}"
+            )
+            finding = Finding(leaves[0].name, None, Verdict.FAIL, claimed, middle, bar, step=rung.step, reason=reason)
+            finding.kink = True
+            self.findings.append(finding)
+
+    def _failed(self) -> bool:
+        return any(finding.verdict is Verdict.FAIL for finding in self.findings)
 
     def _position(self, finding: Finding) -> int:
         shape = next(leaf.shape for leaf in self.judge.problem.leaves if leaf.name == finding.input)
