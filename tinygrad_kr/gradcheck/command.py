@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -31,6 +30,7 @@ from tinygrad_kr.gradcheck.pages import check_writable, drawn, page, section, wr
 from tinygrad_kr.gradcheck.problem import name_of
 from tinygrad_kr.gradcheck.report import Report
 from tinygrad_kr.gradcheck.verdict import Verdict
+from tinygrad_kr.misfits import nearest
 
 __all__ = ["STATUS", "CommandError", "add_parser", "run"]
 
@@ -325,8 +325,8 @@ def function_at(name: str, files: dict[Path, ModuleType]) -> Callable[..., Any]:
     try:
         found = reduce(getattr, attribute.split("."), module)
     except AttributeError:
-        similar = difflib.get_close_matches(attribute, dir(module), n=1)
-        hint = f"; did you mean {similar[0]}?" if similar else ""
+        meant = nearest(attribute, dir(module))
+        hint = f"; did you mean {meant}?" if meant else ""
         raise CommandError(f"{where} has no {attribute}{hint}") from None
     if not callable(found):
         raise CommandError(f"{name} is not a function; its type is {type(found).__name__}")
