@@ -6,12 +6,12 @@ import argparse
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinygrad_kr import functional as F
-from tinygrad_kr import optim
+from tinygrad_kr import nn, optim
 from tinygrad_kr.cli import results
 from tinygrad_kr.cli.data import load
 from tinygrad_kr.cli.networks import build, scores
@@ -20,9 +20,6 @@ from tinygrad_kr.gradcheck import Report, Verdict, check_gradients
 from tinygrad_kr.optim import schedules
 from tinygrad_kr.trainer import Row, Trainer
 from tinygrad_kr.training import Epoch, Split
-
-if TYPE_CHECKING:
-    from tinygrad_kr import nn
 
 __all__ = ["CHECKPOINTS", "OPTIMIZERS", "SCHEDULES", "run"]
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_kr import nn
 from tinygrad_kr.cli.options import UsageError
 from tinygrad_kr.engine.graph import no_grad
 from tinygrad_kr.engine.tensor import raw
 from tinygrad_kr.gradcheck.command import function_at, importable, raised
-
-if TYPE_CHECKING:  # imported where a network is built, since it takes its time
-    from tinygrad_kr import nn
 
 __all__ = ["NETWORKS", "Network", "build", "scores"]
 
@@ -33,8 +31,6 @@ class Network:
 
 def _mlp(rng: np.random.Generator) -> nn.Module:
     """784-256-128-10, with ReLU and dropout."""
-    from tinygrad_kr import nn
-
     return nn.Sequential(
         nn.Flatten(),
         nn.Linear(784, 256, rng=rng),
@@ -49,8 +45,6 @@ def _mlp(rng: np.random.Generator) -> nn.Module:
 
 def _cnn(rng: np.random.Generator) -> nn.Module:
     """LeNet-5 (LeCun et al. 1998), with ReLU and max pooling."""
-    from tinygrad_kr import nn
-
     return nn.Sequential(
         nn.Conv2d(1, 6, 5, padding=2, rng=rng),
         nn.ReLU(),
@@ -78,8 +72,6 @@ def build(model: str, rng: np.random.Generator, dtype: Any) -> nn.Module:
     UsageError, CommandError
         If a file has no such factory, or what it makes does not take images of digits.
     """
-    from tinygrad_kr import nn
-
     if model in NETWORKS:
         return NETWORKS[model].make(rng).astype(dtype)
     with importable():
