@@ -14,7 +14,7 @@ from catalogue import CATALOGUE, Case, Declaration, cases, fan_ins, uneven
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from tinygrad_kr import Primitive, Tensor, debug, grad, primitives
+from tinygrad_kr import Primitive, Tensor, debug, grad, jvp, primitives
 from tinygrad_kr import functional as F
 from tinygrad_kr.gradcheck import Verdict, check_gradients
 from tinygrad_kr.gradcheck.layouts import LAYOUTS
@@ -226,6 +226,15 @@ def test_debug_changes_nothing(case: Case) -> None:
         looked_at = gradients_of(case)
     for actual, expected in zip(looked_at, gradients_of(case), strict=True):
         np.testing.assert_array_equal(actual, expected)
+
+
+@for_each_declaration(share=0.2)
+def test_jvp_is_the_transpose_of_vjp(case: Case) -> None:
+    """The rules are given Tensors as cotangents, and arrays for all else."""
+    tangents = tuple(np.cos(1.0 + np.arange(x.size)).reshape(x.shape) for x in case.operands)
+    _, tangent = jvp(case.call, case.operands, tangents)
+    sideways = sum(np.vdot(g, v) for g, v in zip(gradients_of(case), tangents, strict=True))
+    assert_close([np.vdot(case.cotangent, tangent)], [sideways], 1e-9)
 
 
 # Second order

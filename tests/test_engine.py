@@ -445,6 +445,27 @@ def test_no_grad_holds_in_its_own_task_only() -> None:
     assert seen == {"inside": False, "outside": True}
 
 
+def test_no_contribution_is_lost_where_threads_walk_back_to_one_leaf() -> None:
+    w, start = leaf(1000), threading.Barrier(8, timeout=60)
+
+    def work() -> None:
+        start.wait()
+        for _ in range(200):
+            np.sum(w * 1.0).backward()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    np.testing.assert_array_equal(w.grad, np.full(1000, 1600.0))
+
+
 def test_threads_differentiate_the_same_parameters_each_for_itself() -> None:
     w, results = leaf(50), {}
     expected = 3 * w.data**2

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from tinygrad_kr import Tensor, grad, hessian, hvp, jacobian, jvp, no_grad, value_and_grad, vjp
-from tinygrad_kr.errors import DtypeError, ShapeError
+from tinygrad_kr.errors import DtypeError, MutationError, ShapeError
 from tinygrad_kr.numerical import numerical_gradient
 
+Array = Any
 x = np.array([0.5, -1.0, 2.0])
 
 
@@ -152,3 +153,109 @@ def test_a_failing_function_leaves_no_trace() -> None:
     with pytest.raises(KeyError):
         grad(fails)(x)
     assert type(grad(cubic)(x)) is np.ndarray  # and not a Tensor, as inside another transform
+
+
+# What a function captures
+
+
+def slopes(w: Any, x: Array) -> dict[str, Any]:
+    """What each transform makes of one function of x that captures w."""
+    f = lambda x: np.sum(np.tanh(w * x)) + np.sum(x * x * w)
+    elementwise = lambda x: np.tanh(w * x) * w
+    v = np.array([0.3, -0.7])
+    return {
+        "grad": grad(f)(x),
+        "value_and_grad": sum(np.sum(part) for part in value_and_grad(f)(x)),
+        "vjp": vjp(elementwise, x)[1](v)[0],
+        "jvp": jvp(elementwise, (x,), (v,))[1],
+        "tangent": jvp(np.sin, (x,), (w * v,))[1],
+        "cotangent": vjp(np.sin, x)[1](w * v)[0],
+        "hvp": hvp(f)(x, v),
+        "vector": hvp(lambda x: np.sum(x**3))(x, w * v),
+        "jacobian": jacobian(elementwise)(x),
+        "hessian": hessian(f)(x),
+    }
+
+
+@pytest.mark.parametrize("transform", slopes(np.ones(2), np.ones(2)))
+def test_a_captured_tensor_stays_on_the_graph(transform: str) -> None:
+    x, values = np.array([0.3, 0.4]), np.array([1.0, 2.0])
+    loss = lambda w: np.sum(slopes(w, x)[transform] ** 2) + np.sum(w**2)
+    w = Tensor(values, requires_grad=True)
+    loss(w).backward()
+    np.testing.assert_allclose(w.grad, numerical_gradient(lambda w: float(loss(w)), values), rtol=1e-6)
+
+
+def test_what_a_captured_tensor_was_computed_from_gets_its_gradient() -> None:
+    w = Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    doubled = 2 * w
+    np.sum(grad(lambda x: np.sum(doubled * x * x))(np.array([0.3, 0.4]))).backward()
+    np.testing.assert_allclose(w.grad, 4 * np.array([0.3, 0.4]))
+
+
+def test_results_are_arrays_where_nothing_outside_can_be_differentiated() -> None:
+    w = Tensor(np.array([1.0, 2.0, 3.0]), requires_grad=True)
+    f = lambda x: np.sum(w * x * x)
+    with no_grad():
+        assert type(grad(f)(x)) is np.ndarray
+    assert type(grad(f)(x)) is Tensor
+    w.requires_grad = False
+    assert type(grad(f)(x)) is np.ndarray
+
+
+def test_a_captured_parameter_changed_before_backward_is_noticed() -> None:
+    w = Tensor(np.array([1.0, 2.0, 3.0]), requires_grad=True)
+    penalty = np.sum(grad(lambda x: np.sum(np.sin(w * x)))(x) ** 2)
+    with no_grad():
+        w -= 0.5
+    with pytest.raises(MutationError):
+        penalty.backward()
+
+
+# Pullbacks
+
+
+def test_a_pullback_does_not_differentiate_the_history_of_its_cotangent() -> None:
+    f, three = lambda z: z * z, np.array([3.0])
+    y, pullback = vjp(f, Tensor(three, requires_grad=True))
+    assert pullback(y)[0].item() == 54.0
+    assert pullback(pullback(np.ones(1))[0])[0].item() == 36.0
+
+    def of_its_own_value(x: Any) -> Any:
+        y, pullback = vjp(f, x)
+        return np.sum(pullback(y)[0])  # 2 x**3
+
+    assert of_its_own_value(three) == 54.0
+    assert grad(of_its_own_value)(three).item() == 54.0  # 6 x**2
+
+
+def test_cotangents_of_values_that_are_one_array_add_up() -> None:
+    pullback = vjp(lambda x: (y := np.sin(x), y), x)[1]
+    np.testing.assert_allclose(pullback((np.ones(3), 2 * np.ones(3)))[0], 3 * np.cos(x))
+
+
+def test_a_pullback_walks_only_its_own_function_however_often_it_is_used() -> None:
+    """A power iteration of 300 steps: with the history of the vector, it would take 2**300 of them."""
+    a = np.array([[2.0, 1.0], [1.0, 3.0]])
+
+    def largest_eigenvalue(a: Any) -> Any:
+        v = np.ones(2)
+        for _ in range(300):
+            v = vjp(lambda x: a @ x, v)[1](v)[0]
+            v = v / np.sqrt(np.sum(v * v))
+        return np.sum(v * (a @ v))
+
+    value, gradient = value_and_grad(largest_eigenvalue)(a)
+    values, vectors = np.linalg.eigh(a)
+    assert value == pytest.approx(values[1])
+    np.testing.assert_allclose(gradient, np.outer(vectors[:, 1], vectors[:, 1]), atol=1e-10)
+
+
+@pytest.mark.parametrize("f", [np.sum, np.transpose, lambda x: x, np.positive, np.ravel, lambda x: x[::2]], ids=str)
+def test_results_can_be_written_to_and_belong_to_the_caller(f: Any) -> None:
+    cotangent = np.ones(np.shape(f(x)))
+    _, pullback = vjp(f, x)
+    (gradient,) = pullback(cotangent)
+    gradient += 1
+    assert np.all(cotangent == 1)
+    assert np.all(pullback(cotangent)[0] <= 1)

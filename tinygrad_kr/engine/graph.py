@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -91,6 +91,7 @@ class Leaf:
 
 
 Link = Any  # Node | Leaf | None
+Wrap = Callable[[Any, Link, list[int] | None], Any]
 
 
 class Node:
@@ -137,27 +138,24 @@ class Node:
 
 
 def walk(
-    root: Link,
-    cotangent: Array,
+    seeds: Mapping[Link, Array],
     wanted: Sequence[Link] | None = None,
     *,
     retain_graph: bool = False,
-    wrap: Callable[[Any, Link], Any] | None = None,
+    wrap: Wrap | None = None,
     since: int = 0,
 ) -> tuple[dict[Link, Array], set[Link]]:
-    """Carry a cotangent from ``root`` back to the leaves: one vector-Jacobian product of the whole graph.
+    """Carry cotangents back to the leaves: one vector-Jacobian product of the whole graph.
 
     Parameters
     ----------
-    root : Node or Leaf
-        Where to start.
-    cotangent : array of root's shape
-        The vector.
+    seeds : dict of arrays by Node or Leaf
+        Where to start, each with its cotangent, an array of its shape. How a cotangent was computed is not looked at.
     wanted : sequence of Nodes and Leaves, optional
-        Where to stop; only what lies between them and the root is walked. Default: all Leaves.
+        Where to stop; only what lies between them and the seeds is walked. Default: all Leaves.
     retain_graph : bool
         Keep what the Nodes saved, for another walk.
-    wrap : function of an array and its Node or Leaf, optional
+    wrap : function of an array, its Node or Leaf, and its version counter, optional
         Makes a Tensor of a saved array, so that the rules record themselves and can be differentiated again.
         Default: rules run on plain arrays.
     since : int
@@ -170,11 +168,11 @@ def walk(
     borrowed : set
         Those of them whose gradient somebody else may hold as well.
     """
-    order = reachable(root, since)
+    order = reachable(seeds, since)
     useful = None if wanted is None else leading_to(wanted, order)
     stops = frozenset(wanted or ())
-    gradients: dict[Link, Array] = {root: cotangent}
-    borrowed = {root}
+    gradients: dict[Link, Array] = dict(seeds)
+    borrowed = set(seeds)
     for node in order:
         if node in stops or node not in gradients:
             continue
@@ -211,11 +209,10 @@ def walk(
     return gradients, borrowed
 
 
-def reachable(root: Link, since: int) -> list[Any]:
-    """All Nodes that ``root`` depends on, latest first: every Node comes before the Nodes it depends on."""
-    if type(root) is Leaf:
-        return []
-    found, seen = [root], {root}
+def reachable(roots: Iterable[Link], since: int) -> list[Any]:
+    """All Nodes that the roots depend on, latest first: every Node comes before the Nodes it depends on."""
+    found: list[Any] = [root for root in roots if type(root) is Node and root.number > since]
+    seen = set(found)
     for node in found:  # grows as it is read
         for link in node.links:
             if type(link) is Node and link not in seen and link.number > since:
@@ -231,6 +228,12 @@ def reachable(root: Link, since: int) -> list[Any]:
 
 
 by_number = operator.attrgetter("number")
+
+
+def depends_on_earlier(roots: Collection[Link], since: int) -> bool:
+    """Whether anything that the roots depend on was recorded at or before the number ``since``."""
+    links = itertools.chain(roots, *(node.links for node in reachable(roots, since)))
+    return any(link is not None and link.number <= since for link in links)
 
 
 def leading_to(wanted: Sequence[Link], order: Sequence[Link]) -> set[Link]:

@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from tinygrad_kr.engine.debug import record_origin, require_finite
 from tinygrad_kr.engine.dispatch import NUMPY
-from tinygrad_kr.engine.graph import RECORDING, Link, Node, mode
+from tinygrad_kr.engine.graph import RECORDING, Link, Node, Wrap, mode
 from tinygrad_kr.engine.tensor import Tensor
 from tinygrad_kr.errors import DtypeError, IndexingError, ShapeError
 
@@ -143,17 +143,18 @@ class Primitive:
         tensor.data, tensor.name, tensor._node, tensor._version = output, None, node, version
         return tensor
 
-    def pull_back(self, node: Node, position: int, g: Any, wrap: Callable[[Any, Link], Any] | None) -> Any:
+    def pull_back(self, node: Node, position: int, g: Any, wrap: Wrap | None) -> Any:
         """Apply the rule of one operand, with the parameters it asks for, recorded if ``wrap`` is given."""
         rule, needs, keywords = self._rule(position)
         values = [node.saved[i] if wrap is None else self._wrapped(node, i, wrap) for i in needs]
         known = {**self._defaults, **node.params, "shape": node.links[position].shape, "position": position}
         return rule(g, *values, **{keyword: known[keyword] for keyword in keywords})
 
-    def _wrapped(self, node: Node, i: int, wrap: Callable[[Any, Link], Any]) -> Any:
+    def _wrapped(self, node: Node, i: int, wrap: Wrap) -> Any:
         """Return what a rule asked for as a Tensor, so that the rule can be differentiated in turn."""
         if i <= len(self.operands):
-            return wrap(node.saved[i], (*node.links, node)[i])
+            version = next((version for version, _, position in node.guards if position == i), None)
+            return wrap(node.saved[i], (*node.links, node)[i], version)
         assert self.residue is not None
         params, names = {**self._defaults, **node.params}, inspect.signature(self.residue).parameters
         where = {operand: i for i, operand in enumerate(self.operands)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache
+from threading import Lock
 from typing import Any, final
 
 import numpy as np
@@ -13,6 +14,8 @@ from tinygrad_kr.engine.graph import Leaf, Node, mode, walk
 from tinygrad_kr.errors import DtypeError, GraphError, ShapeError, UnsupportedError
 
 __all__ = ["Tensor", "raw"]
+
+accumulating = Lock()  # threads may walk different graphs that share leaves
 
 
 def _operator(ufunc: Callable[..., Any]) -> Any:
@@ -194,12 +197,13 @@ class Tensor:
                 f"backward: {self.label()} {self.shape} was computed from no Tensor that requires a gradient.\n"
                 "  make the parameters with Tensor(..., requires_grad=True), and compute outside no_grad()"
             )
-        gradients, borrowed = walk(self._node, self._cotangent(gradient), retain_graph=retain_graph)
-        for leaf, g in gradients.items():
-            if leaf.grad is not None:
-                leaf.grad = np.asarray(leaf.grad + g)
-            else:
-                leaf.grad = g.copy() if leaf in borrowed else g
+        gradients, borrowed = walk({self._node: self._cotangent(gradient)}, retain_graph=retain_graph)
+        with accumulating:
+            for leaf, g in gradients.items():
+                if leaf.grad is not None:
+                    leaf.grad = np.asarray(leaf.grad + g)
+                else:
+                    leaf.grad = g.copy() if leaf in borrowed else g
 
     def _cotangent(self, gradient: Any) -> Any:
         if gradient is None:

@@ -1,30 +1,28 @@
 """Functions of functions: grad, value_and_grad, vjp, jvp, jacobian, hessian, hvp.
 
 Names and argument order are those of JAX and HIPS autograd. Arguments may be numbers, arrays, Tensors, and nested
-tuples, lists and dicts of them; gradients come back in the same structure. Called with arrays they return arrays.
-Called with Tensors that require a gradient, or inside another transform, they return Tensors that can be
-differentiated again: they nest.
+tuples, lists and dicts of them; gradients come back in the same structure. Results are arrays, unless the function
+depends on something outside that requires a gradient (an argument, a Tensor that it captures, a variable of another
+transform): then they are Tensors that can be differentiated again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
 import numpy as np
 
 from tinygrad_kr.engine.dispatch import NUMPY
-from tinygrad_kr.engine.graph import Link, numbers, recording, walk
-from tinygrad_kr.engine.tensor import Tensor
+from tinygrad_kr.engine.graph import Link, depends_on_earlier, mode, numbers, recording, walk
+from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.engine.tree import tree_leaves, tree_map
 from tinygrad_kr.errors import ShapeError
 
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 
 Argnums = int | tuple[int, ...]
-depth: ContextVar[int] = ContextVar("tinygrad_kr_depth", default=0)
 
 
 class Trace:
@@ -35,49 +33,48 @@ class Trace:
         if any(not -len(args) <= i < len(args) for i in numbered):
             raise ShapeError(f"argnums={argnums}, but the function was called with {len(args)} arguments")
         chosen = [i % len(args) for i in numbered]
-        self.inner = depth.get() > 0 or any(
-            isinstance(x, Tensor) and x.requires_grad for x in tree_leaves([args[i] for i in chosen])
-        )
+        is_recorded = mode.get().recording
         self.since = next(numbers)
-        token = depth.set(depth.get() + 1)
-        try:
-            with recording():
-                variables = [tree_map(variable, args[i]) if i in chosen else args[i] for i in range(len(args))]
-                self.output = f(*variables, **(kwargs or {}))
-        finally:
-            depth.reset(token)
+        with recording():
+            variables = [tree_map(variable, args[i]) if i in chosen else args[i] for i in range(len(args))]
+            self.output = f(*variables, **(kwargs or {}))
         self.variables = tuple(variables[i] for i in chosen)
+        roots = {y._node for y in tree_leaves(self.output) if isinstance(y, Tensor) and y.requires_grad}
+        self.depends_on_outside = is_recorded and depends_on_earlier(roots, self.since)
 
     def pull_back(self, cotangents: Any) -> tuple[Any, ...]:
         """Return the vector-Jacobian product with respect to each variable."""
-        with recording():
-            links = [x._node for x in tree_leaves(self.variables)]
-            root, cotangent = self._root(cotangents)
-            gradients: dict[Link, Any] = {}
-            if root is not None:
-                wrap = lift if self.inner else None
-                gradients, _ = walk(root, cotangent, links, retain_graph=True, wrap=wrap, since=self.since)
+        seeds: dict[Link, Any] = {}
+
+        def seed(y: Any, cotangent: Any) -> None:
+            if isinstance(y, Tensor) and y.requires_grad:
+                seeds[y._node] = seeds[y._node] + cotangent if y._node in seeds else cotangent
+
+        wrap = lift if self.depends_on_outside and mode.get().recording else None
+        tree_map(seed, self.output, cotangents)
+        links = [x._node for x in tree_leaves(self.variables)]
+        gradients, borrowed = walk(seeds, links, retain_graph=True, wrap=wrap, since=self.since)
 
         def gradient(x: Tensor) -> Any:
-            return self.finished(gradients[x._node] if x._node in gradients else np.zeros(x.shape, x.dtype))
+            if x._node not in gradients:
+                return finished(np.zeros(x.shape, x.dtype), on_graph=False)
+            g = gradients[x._node]
+            on_graph = isinstance(g, Tensor) and g.requires_grad
+            return finished(g.copy() if x._node in borrowed and not on_graph else g, on_graph)
 
         return tuple(tree_map(gradient, x) for x in self.variables)
 
-    def _root(self, cotangents: Any) -> tuple[Link, Any]:
-        """Return where the walk starts: the output, or the inner product of several outputs with their cotangents."""
-        if isinstance(self.output, Tensor) and not self.inner:
-            return self.output._node, cotangents
-        products: list[Any] = []
-        tree_map(lambda y, c: products.append(np.sum(NUMPY[np.multiply](y, c))), self.output, cotangents)
-        total = sum(products[1:], products[0])
-        return getattr(total, "_node", None), np.ones((), getattr(total, "dtype", float))
+    def value(self) -> Any:
+        """Return what the function returned."""
+        return tree_map(lambda y: finished(y, self.depends_on_outside), self.output)
 
-    def finished(self, value: Any) -> Any:
-        """Return a result as the caller gets it: a Tensor inside another transform, otherwise an array."""
-        if self.inner:
-            return value if isinstance(value, Tensor) else Tensor(value)
-        value = value.data if isinstance(value, Tensor) else value
-        return value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+
+def finished(value: Any, on_graph: bool) -> Any:
+    """Return a result as the caller gets it: a Tensor if it can be differentiated further, otherwise an array."""
+    if on_graph:
+        return value if isinstance(value, Tensor) else Tensor(value)
+    value = raw(value)
+    return value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
 
 
 def variable(x: Any) -> Any:
@@ -87,9 +84,9 @@ def variable(x: Any) -> Any:
     return Tensor(x.data if isinstance(x, Tensor) else x, requires_grad=True)
 
 
-def lift(array: Any, link: Link) -> Any:
+def lift(array: Any, link: Link, version: list[int] | None) -> Any:
     """Make a saved array a Tensor at its place in the graph."""
-    return array if link is None else Tensor.of(array, link)
+    return array if link is None else Tensor.of(array, link, version)
 
 
 def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
@@ -134,7 +131,7 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[...,
                 "  reduce it, for example with np.sum; or use jacobian, or vjp with a cotangent"
             )
         gradients = trace.pull_back(np.ones(np.shape(trace.output), getattr(trace.output, "dtype", float)))
-        return trace.finished(trace.output), gradients[0] if isinstance(argnums, int) else gradients
+        return trace.value(), gradients[0] if isinstance(argnums, int) else gradients
 
     return function
 
@@ -198,7 +195,7 @@ def vjp(f: Callable[..., Any], *args: Any, argnums: Argnums = ()) -> tuple[Any, 
         gradients = trace.pull_back(tree_map(fitting, trace.output, cotangents))
         return gradients[0] if isinstance(argnums, int) else gradients
 
-    return tree_map(trace.finished, trace.output), pullback
+    return trace.value(), pullback
 
 
 def fitting(value: Any, cotangent: Any) -> Any:
@@ -207,6 +204,8 @@ def fitting(value: Any, cotangent: Any) -> Any:
         raise ShapeError(f"expected the structure of the value, an array {np.shape(value)}, got a nested structure")
     if not isinstance(cotangent, Tensor):
         cotangent = np.asarray(cotangent, dtype=getattr(value, "dtype", float))
+    elif isinstance(value, Tensor | np.ndarray | np.generic) and cotangent.dtype != value.dtype:
+        cotangent = cotangent.astype(value.dtype)
     if cotangent.shape != np.shape(value):
         raise ShapeError(f"the cotangent must have the shape of the value, {np.shape(value)}, got {cotangent.shape}")
     return cotangent
@@ -235,13 +234,12 @@ def jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ..
     (array([1., 4.]), array([2., 2.]))
     """
     tangents = tree_map(fitting, primals, tangents)
+    value, pullback = vjp(f, *primals)
 
     def transposed(cotangents: Any) -> Any:
-        _, pullback = vjp(f, *primals)
         products = tree_map(lambda g, v: np.sum(g * v), pullback(cotangents), tangents)
         return sum(tree_leaves(products))
 
-    value, _ = vjp(f, *primals)
     zeros = tree_map(lambda y: np.zeros(np.shape(y), getattr(y, "dtype", float)), value)
     return value, grad(transposed)(zeros)
 
