@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tinygrad_kr.engine.graph import Node, Switch, mode
+from tinygrad_kr.engine.callers import calling_line
+from tinygrad_kr.engine.graph import Mode, Node, Switch
 from tinygrad_kr.errors import MutationError, NonFiniteError
 
 __all__ = ["debug"]
@@ -35,8 +35,9 @@ class debug(Switch):
 
     __slots__ = ()
 
-    def __enter__(self) -> None:
-        self.token = mode.set(mode.get()._replace(debugging=True))
+    def changed(self, mode: Mode) -> tuple[bool, bool]:
+        """Keep what the mode says of recording."""
+        return mode.recording, True
 
 
 class Origin:
@@ -71,8 +72,28 @@ def require_finite(name: str, operands: Sequence[Any], output: Any) -> None:
     bad = np.argwhere(~np.isfinite(output))[0]
     raise NonFiniteError(
         f"{name} made {np.asarray(output)[tuple(bad)]} at index {tuple(map(int, bad))} of finite operands {shapes}, "
-        f"called at {calling_line()}"
+        f"called at {calling_line()}{remedy(name)}"
     )
+
+
+REMEDIES = {
+    "log of 0 or of a negative number: F.log_softmax, F.logsumexp and F.softmax_cross_entropy need no log; or keep its "
+    "operand positive with np.clip": ("log", "log2", "log10", "log1p"),
+    "a denominator of 0: choose another one there, as in a / np.where(b == 0, 1, b)": (
+        *("divide", "reciprocal", "remainder", "standardize"),
+    ),
+    "an exponential too large: F.sigmoid, F.softmax, F.softplus and F.logsumexp are exact for any finite operand": (
+        *("exp", "exp2", "expm1", "sinh", "cosh"),
+    ),
+    "an operand outside the domain: keep it inside with np.clip": (
+        *("sqrt", "power", "arcsin", "arccos", "arccosh", "arctanh"),
+    ),
+}
+
+
+def remedy(name: str) -> str:
+    """Return a line that says what helps against NaN and infinity from an operation, if it is known."""
+    return next((f"\n  {advice}" for advice, names in REMEDIES.items() if name in names), "")
 
 
 def finite(array: Any) -> bool:
@@ -83,11 +104,3 @@ def finite(array: Any) -> bool:
 def fingerprint(array: Any) -> int:
     """Return a number that changes when the array does."""
     return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data) if isinstance(array, np.ndarray) else 0
-
-
-def calling_line() -> str:
-    """Return the file and line of the user's code that is running."""
-    frame: Any = sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("tinygrad_kr", "numpy"):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

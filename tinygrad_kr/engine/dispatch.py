@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from tinygrad_kr.engine.callers import at_calling_line
 from tinygrad_kr.errors import UnsupportedError
 
-__all__ = ["INSTEAD", "NUMPY", "PLAIN", "REDUCTIONS", "implemented", "indexing", "unsupported"]
+__all__ = ["INSTEAD", "NUMPY", "PLAIN", "REDUCTIONS", "implemented", "indexing", "unsupported", "without_gradient"]
 
 NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}
 """What each NumPy function does on Tensors."""
@@ -41,9 +45,28 @@ def implemented(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
             raise
         mismatch = str(error).partition("() ")[2]  # the call itself failed: these arguments are not taken
         raise UnsupportedError(
-            f"numpy.{function.__name__}: on Tensors it {mismatch}.\n"
-            "  leave it out; on plain arrays (t.data) it works as usual"
-        ) from error
+            f"numpy.{function.__name__}: on Tensors it {mismatch}.\n  {_cure(function, kwargs)}"
+        ) from None
+
+
+def _cure(function: Callable[..., Any], kwargs: dict[str, Any]) -> str:
+    """Say what to do about arguments that are not taken on Tensors: NumPy may take them, or another spelling."""
+    try:
+        known = set(inspect.signature(function).parameters)
+    except ValueError:  # compiled
+        known = set(kwargs)
+    for keyword in kwargs.keys() - known:
+        similar = get_close_matches(keyword, known)
+        return f"NumPy does not take {keyword}= either" + (f"; did you mean {similar[0]}=?" if similar else "")
+    return "leave it out; on plain arrays (t.data) it works as usual"
+
+
+def without_gradient(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Call a NumPy function whose result carries no gradient, on arrays."""
+    try:
+        return function(*args, **kwargs)
+    except RuntimeWarning:
+        return at_calling_line(partial(function, *args, **kwargs))
 
 
 def unsupported(name: str) -> UnsupportedError:

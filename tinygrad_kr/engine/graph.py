@@ -7,49 +7,99 @@ intermediate results live only as long as a rule needs them.
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import operator
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from functools import partial, wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy import ndarray
 
+from tinygrad_kr.engine.callers import at_calling_line
 from tinygrad_kr.errors import DtypeError, FreedGraphError, MutationError, ShapeError
 
-__all__ = ["Leaf", "Node", "mode", "no_grad", "walk"]
+__all__ = ["Leaf", "Mode", "Node", "Switch", "mode", "no_grad", "walk"]
 
 Array = Any  # np.ndarray, or a Tensor while the walk itself is recorded
 Operation = Any  # a Primitive, from the floor above: its rules, and pull_back for those that ask for parameters
+P = ParamSpec("P")
+R = TypeVar("R")
 numbers = itertools.count(1)
 
 
-class Mode(NamedTuple):
-    """How operations are carried out in the current thread or task."""
+class Mode:
+    """How operations are carried out in the current thread or task, and which Switch says so."""
 
-    recording: bool = True
-    debugging: bool = False
+    __slots__ = ("debugging", "is_over", "outer", "recording", "switch")
+
+    def __init__(self, recording: bool, debugging: bool, switch: Switch | None, outer: Mode | None) -> None:
+        self.recording = recording
+        self.debugging = debugging
+        self.switch = switch
+        self.outer = outer
+        self.is_over = False
 
 
-RECORDING, NOT_RECORDING = Mode(), Mode(recording=False)
+RECORDING = Mode(recording=True, debugging=False, switch=None, outer=None)
 mode: ContextVar[Mode] = ContextVar("tinygrad_kr_mode", default=RECORDING)
 
 
 class Switch:
-    """Change the mode until the ``with`` block ends; what was before comes back also after an error."""
+    """Change the mode until a ``with`` block ends, also by an error, or while a function runs that it decorates.
 
-    __slots__ = ("token",)
-    token: Any
+    One Switch may be entered several times, and blocks may end in another order than they began, as in generators.
+    """
 
-    def __exit__(self, *error: Any) -> None:
-        mode.reset(self.token)
+    __slots__ = ()
+
+    def changed(self, mode: Mode) -> tuple[bool, bool]:
+        """Return recording and debugging as they are inside the block."""
+        raise NotImplementedError
+
+    def __enter__(self) -> None:
+        outer = mode.get()
+        mode.set(Mode(*self.changed(outer), self, outer))
+
+    def __exit__(self, *error: object) -> None:
+        innermost = mine = mode.get()
+        while mine.switch is not self or mine.is_over:
+            if mine.outer is None:
+                return  # entered in another context, by a generator that ends in this one
+            mine = mine.outer
+        mine.is_over = mine is not innermost
+        if not mine.is_over:
+            assert mine.outer is not None
+            mine = mine.outer
+            while mine.is_over and mine.outer is not None:
+                mine = mine.outer
+            mode.set(mine)
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Decorate a function, which then runs inside the block."""
+        if any(suspends(function) for suspends in SUSPENDING):
+            raise TypeError(
+                f"@{type(self).__name__}() decorates plain functions, got {function!r}.\n"
+                f"  in a generator or coroutine write: with {type(self).__name__}(): around the computation"
+            )
+
+        @wraps(function)
+        def inside(*args: P.args, **kwargs: P.kwargs) -> R:
+            with self:
+                return function(*args, **kwargs)
+
+        return inside
+
+
+SUSPENDING = inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction
 
 
 class no_grad(Switch):
     """Compute without recording a graph, in this thread or task, until the ``with`` block ends.
 
-    Use it for inference, and for parameter updates in place.
+    Use it for inference, and for parameter updates in place; as a decorator, for the whole of a function.
 
     Examples
     --------
@@ -59,13 +109,18 @@ class no_grad(Switch):
     ...     w -= 0.5
     >>> w.data
     array([0.5, 1.5])
+    >>> @no_grad()
+    ... def predict(x):
+    ...     return w * x
+    >>> predict(2.0).requires_grad
+    False
     """
 
     __slots__ = ()
 
-    def __enter__(self) -> None:
-        state = mode.get()
-        self.token = mode.set(NOT_RECORDING if state is RECORDING else state._replace(recording=False))
+    def changed(self, mode: Mode) -> tuple[bool, bool]:
+        """Keep what the mode says of debugging."""
+        return False, mode.debugging
 
 
 class recording(Switch):
@@ -73,9 +128,9 @@ class recording(Switch):
 
     __slots__ = ()
 
-    def __enter__(self) -> None:
-        state = mode.get()
-        self.token = mode.set(state if state.recording else RECORDING._replace(debugging=state.debugging))
+    def changed(self, mode: Mode) -> tuple[bool, bool]:
+        """Keep what the mode says of debugging."""
+        return True, mode.debugging
 
 
 class Leaf:
@@ -183,10 +238,14 @@ def walk(
                 if link is None or (useful is not None and link not in useful):
                     continue
                 rule, needs, keywords = rules[position] if position < last else rules[last]
-                if wrap is None and not keywords:
-                    gradient = rule(g, *map(saved.__getitem__, needs))
-                else:
-                    gradient = primitive.pull_back(node, position, g, wrap)
+                try:
+                    if wrap is None and not keywords:
+                        gradient = rule(g, *map(saved.__getitem__, needs))
+                    else:
+                        gradient = primitive.pull_back(node, position, g, wrap)
+                except RuntimeWarning:
+                    again = partial(primitive.pull_back, node, position, g, wrap)
+                    gradient = at_calling_line(again, f", in the backward pass of {primitive.name}")
                 if type(gradient) is not ndarray or gradient.shape != link.shape or gradient.dtype is not link.dtype:
                     gradient = fit(gradient, link, primitive, position)
                 if link in gradients:  # the first is borrowed, the second allocates, later ones add in place

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_kr.engine.debug import record_origin, require_finite
+from tinygrad_kr.engine.arrays import is_foreign, plain_array
+from tinygrad_kr.engine.callers import at_calling_line
+from tinygrad_kr.engine.debug import record_origin, remedy, require_finite
 from tinygrad_kr.engine.dispatch import NUMPY
 from tinygrad_kr.engine.graph import RECORDING, Link, Node, Wrap, mode
 from tinygrad_kr.engine.tensor import Tensor
@@ -101,21 +104,24 @@ class Primitive:
                 if link is not None:
                     wants |= bit
             else:
-                arrays.append(operand if kind is ndarray or kind in SCALARS else as_array(operand))
+                arrays.append(operand if kind is ndarray or kind in SCALARS else self._array(operand, operands))
                 links.append(None)
             bit += bit
         try:
             output = self.forward(*arrays, **params)
+        except RuntimeWarning:
+            note = remedy(self.name) if mode.get().debugging else ""
+            output = at_calling_line(partial(self.forward, *arrays, **params), note)
         except (ValueError, IndexError) as error:
             if is_about_values(error):
                 raise
-            raise self._explained(error, operands, arrays, params) from error
+            raise self._explained(error, operands, arrays, params) from None
         if self.residue is not None:
             output, r = output
         if not any_tensor:
             return output
         if type(output) is not ndarray:
-            output = as_array(output)
+            output = plain_array(output, self.name)
         fresh = output.base is None and output is not arrays[0]
         version = None if fresh else shared_version(output, operands)
         state = mode.get()
@@ -136,12 +142,27 @@ class Primitive:
             arrays.append(r)
         for i in dropped:
             arrays[i] = None
+        if params:
+            params = self._frozen(params)
         node = Node(self, links, arrays, params, output, guards)
         if state.debugging:
             record_origin(node)
         tensor = new_tensor(Tensor)  # Tensor.of, written out: this is where the time goes
         tensor.data, tensor.name, tensor._node, tensor._version = output, None, node, version
         return tensor
+
+    def _array(self, operand: Any, operands: Any) -> Any:
+        """Return an operand as an array; without Tensors, arrays of other libraries are left to NumPy's protocols."""
+        if is_foreign(operand) and not any(type(other) is Tensor for other in operands):
+            return operand
+        return plain_array(operand, self.name)
+
+    def _frozen(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Return parameters that nobody else can change before the backward pass; refuse those that no rule knows."""
+        unknown = params.keys() - self._defaults.keys()
+        if unknown:
+            raise TypeError(f"{self.name}: takes no parameter {', '.join(sorted(unknown))}")
+        return {name: value if type(value) in UNCHANGING else frozen(value) for name, value in params.items()}
 
     def pull_back(self, node: Node, position: int, g: Any, wrap: Wrap | None) -> Any:
         """Apply the rule of one operand, with the parameters it asks for, recorded if ``wrap`` is given."""
@@ -217,11 +238,14 @@ def is_about_values(error: Exception) -> bool:
     return singular or type(error).__module__.startswith("tinygrad_kr")
 
 
-def as_array(value: Any) -> Any:
-    """Make an array of what NumPy would make one of; leave other arrays that speak NumPy's protocols alone."""
-    if isinstance(value, np.generic) or not hasattr(value, "__array_function__"):
-        return np.asarray(value)
-    return value
+UNCHANGING = frozenset((int, float, bool, str, slice, type(None)))
+
+
+def frozen(value: Any) -> Any:
+    """Copy arrays and lists, also inside tuples."""
+    if isinstance(value, ndarray):
+        return value.copy()
+    return type(value)(map(frozen, value)) if type(value) in (tuple, list) else value
 
 
 def shared_version(output: Any, operands: tuple[Any, ...]) -> list[int] | None:

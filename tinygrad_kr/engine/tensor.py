@@ -9,7 +9,16 @@ from typing import Any, final
 
 import numpy as np
 
-from tinygrad_kr.engine.dispatch import NUMPY, PLAIN, REDUCTIONS, implemented, indexing, unsupported
+from tinygrad_kr.engine.arrays import plain_array
+from tinygrad_kr.engine.dispatch import (
+    NUMPY,
+    PLAIN,
+    REDUCTIONS,
+    implemented,
+    indexing,
+    unsupported,
+    without_gradient,
+)
 from tinygrad_kr.engine.graph import Leaf, Node, mode, walk
 from tinygrad_kr.errors import DtypeError, GraphError, ShapeError, UnsupportedError
 
@@ -26,8 +35,12 @@ def _reflected(ufunc: Callable[..., Any]) -> Any:
     return lambda self, other: NUMPY[ufunc](other, self)
 
 
-def _comparison(ufunc: Callable[..., Any]) -> Any:
-    return lambda self, other: ufunc(self.data, raw(other))
+def _plain(ufunc: Callable[..., Any]) -> Any:
+    return lambda self, other: without_gradient(ufunc, (self.data, raw(other)), {})
+
+
+def _plain_reflected(ufunc: Callable[..., Any]) -> Any:
+    return lambda self, other: without_gradient(ufunc, (raw(other), self.data), {})
 
 
 def _in_place(ufunc: Any) -> Any:
@@ -109,8 +122,7 @@ class Tensor:
         )
 
     def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
-        is_array = hasattr(data, "__array_function__") and not isinstance(data, Tensor | np.generic)
-        self.data: Any = data if is_array else np.asarray(data)
+        self.data: Any = data if type(data) is np.ndarray else array_of(data)
         if self.data.dtype.kind not in "fiub":
             raise DtypeError(
                 f"Tensor: data must be real numbers, got dtype {self.data.dtype}.\n"
@@ -361,6 +373,10 @@ class Tensor:
         """``numpy.reshape``; the shape as one tuple or as several numbers."""
         return NUMPY[np.reshape](self, shape[0] if len(shape) == 1 else shape)
 
+    def flatten(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a copy of the elements in a row; ``ravel`` shares memory where it can."""
+        return NUMPY[np.copy](apply(np.ravel, (self, *args), kwargs))
+
     def transpose(self, *axes: Any) -> Any:
         """``numpy.transpose``; the axes as one tuple or as several numbers."""
         return NUMPY[np.transpose](self, (axes[0] if len(axes) == 1 else axes) or None)
@@ -372,7 +388,7 @@ class Tensor:
     sum, mean, prod, max, min, var, std = map(_method, (np.sum, np.mean, np.prod, np.max, np.min, np.var, np.std))
     cumsum, cumprod, clip, dot, trace = map(_method, (np.cumsum, np.cumprod, np.clip, np.dot, np.trace))
     ravel, squeeze, swapaxes, copy = map(_method, (np.ravel, np.squeeze, np.swapaxes, np.copy))
-    take, repeat, diagonal, flatten = map(_method, (np.take, np.repeat, np.diagonal, np.ravel))
+    take, repeat, diagonal = map(_method, (np.take, np.repeat, np.diagonal))
     argmax, argmin, argsort, all, any, round = map(
         _method, (np.argmax, np.argmin, np.argsort, np.all, np.any, np.round)
     )
@@ -390,6 +406,7 @@ class Tensor:
         return bool(self.data)
 
     def __int__(self) -> int:
+        self._refuse_to_drop_gradient("an int", "t.item()")
         return int(self.data)
 
     def __index__(self) -> int:
@@ -404,11 +421,19 @@ class Tensor:
     __truediv__, __rtruediv__, __itruediv__ = _operator(np.divide), _reflected(np.divide), _in_place(np.divide)
     __pow__, __rpow__, __ipow__ = _operator(np.power), _reflected(np.power), _in_place(np.power)
     __mod__, __rmod__, __imod__ = _operator(np.remainder), _reflected(np.remainder), _in_place(np.remainder)
-    __floordiv__ = _comparison(np.floor_divide)
+    __floordiv__, __rfloordiv__ = _plain(np.floor_divide), _plain_reflected(np.floor_divide)
+    __divmod__ = lambda self, other: (self // other, self % other)
+    __rdivmod__ = lambda self, other: (other // self, other % self)
     __matmul__, __rmatmul__ = _operator(np.matmul), _reflected(np.matmul)
-    __lt__, __le__ = _comparison(np.less), _comparison(np.less_equal)
-    __gt__, __ge__ = _comparison(np.greater), _comparison(np.greater_equal)
-    __eq__, __ne__ = _comparison(np.equal), _comparison(np.not_equal)
+    __lt__, __le__ = _plain(np.less), _plain(np.less_equal)
+    __gt__, __ge__ = _plain(np.greater), _plain(np.greater_equal)
+    __eq__, __ne__ = _plain(np.equal), _plain(np.not_equal)
+    __and__, __rand__ = _plain(np.bitwise_and), _plain_reflected(np.bitwise_and)
+    __or__, __ror__ = _plain(np.bitwise_or), _plain_reflected(np.bitwise_or)
+    __xor__, __rxor__ = _plain(np.bitwise_xor), _plain_reflected(np.bitwise_xor)
+    __lshift__, __rlshift__ = _plain(np.left_shift), _plain_reflected(np.left_shift)
+    __rshift__, __rrshift__ = _plain(np.right_shift), _plain_reflected(np.right_shift)
+    __invert__ = lambda self: np.invert(self.data)
     __hash__ = object.__hash__
 
     # For people
@@ -437,7 +462,7 @@ class Tensor:
         if isinstance(self._node, Node):
             raise GraphError(
                 f"{self.label()} {self.shape} is part of a graph and cannot be copied or pickled with it.\n"
-                "  copy t.detach(), or save t.data"
+                "  for the values, as plt.plot wants them, pass t.data; for a Tensor outside the graph, t.detach()"
             )
         return Tensor, (self.data, self.requires_grad, self.name)
 
@@ -452,7 +477,17 @@ def one(dtype: Any) -> Any:
 
 def apply(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Carry out a NumPy function on Tensors."""
-    return function(*raw(args), **raw(kwargs)) if function in PLAIN else implemented(function, args, kwargs)
+    if function in PLAIN:
+        return without_gradient(function, raw(args), raw(kwargs))
+    return implemented(function, args, kwargs)
+
+
+def array_of(data: Any) -> Any:
+    """Return what a Tensor is made of as an array; another Tensor gives its own."""
+    if isinstance(data, Tensor):
+        data._refuse_to_drop_gradient("another Tensor", "t itself, or t.detach() for the values")
+        return data.data
+    return plain_array(data, "Tensor")
 
 
 def raw(value: Any) -> Any:

@@ -5,14 +5,14 @@ At their kinks: relu'(0) = 0, leaky_relu'(0) = slope, elu'(0) = alpha.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
+from tinygrad_kr.engine.callers import warn
 from tinygrad_kr.engine.graph import mode
 from tinygrad_kr.engine.primitive import Primitive
-from tinygrad_kr.primitives.reductions import valid_axis
+from tinygrad_kr.primitives.reductions import spread, valid_axis
 
 
 def _sigmoid(x: Any) -> Any:
@@ -39,10 +39,7 @@ def _tanh_slope(x: Any) -> Any:
 
 def _step_rule(g: Any) -> Any:
     if mode.get().debugging:
-        warnings.warn(
-            "the gradient of step is 0 everywhere, so nothing before it can learn; use sigmoid or relu instead",
-            stacklevel=2,
-        )
+        warn("the gradient of step is 0 everywhere, so nothing before it can learn; use sigmoid or relu instead")
     return np.zeros_like(g)
 
 
@@ -93,4 +90,17 @@ log_softmax = Primitive(
     _log_softmax,
     expects=valid_axis,
     x=lambda g, y, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True),
+)
+
+
+@np.errstate(over="ignore")  # elements may be further apart than the largest number
+def _logsumexp(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+    return np.logaddexp.reduce(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+
+
+logsumexp = Primitive(
+    "logsumexp",
+    _logsumexp,
+    expects=valid_axis,
+    x=lambda g, x, axis, keepdims: spread(g, x.shape, axis, keepdims) * softmax(x, axis=axis),
 )

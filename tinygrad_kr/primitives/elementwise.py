@@ -39,7 +39,13 @@ sign = Primitive("sign", np.sign, x=lambda g: np.zeros_like(g))
 square = Primitive("square", np.square, x=lambda g, x: g * x * 2)
 sqrt = Primitive("sqrt", np.sqrt, x=lambda g, y: g / (2 * y))
 cbrt = Primitive("cbrt", np.cbrt, x=lambda g, y: g / (3 * y * y))
-hypot = Primitive("hypot", np.hypot, expects=broadcasting, a=lambda g, a, y: g * a / y, b=lambda g, b, y: g * b / y)
+hypot = Primitive(
+    "hypot",
+    np.hypot,
+    expects=broadcasting,
+    a=lambda g, a, y: g * a / np.where(y == 0, 1, y),
+    b=lambda g, b, y: g * b / np.where(y == 0, 1, y),
+)
 deg2rad, radians = (Primitive(f.__name__, f, x=lambda g: g * (np.pi / 180)) for f in (np.deg2rad, np.radians))
 rad2deg, degrees = (Primitive(f.__name__, f, x=lambda g: g * (180 / np.pi)) for f in (np.rad2deg, np.degrees))
 
@@ -58,10 +64,15 @@ constant_power = Primitive(
 
 
 def power(a: Any, b: Any) -> Any:
-    """Raise a to the power b; a number as the exponent is a parameter, not an operand."""
-    if isinstance(b, int | float):
+    """Raise a to the power b; a Python number as the exponent is a parameter, not an operand."""
+    if type(b) in (int, float, bool):
         return square(a) if b == 2 else constant_power(a, exponent=b)
     return array_power(a, b)
+
+
+def float_power(a: Any, b: Any) -> Any:
+    """Raise a to the power b in float64, as ``numpy.float_power`` does."""
+    return array_power(*(cast(x, dtype=np.float64) for x in (a, b)))
 
 
 # Exponentials and logarithms
@@ -77,8 +88,8 @@ logaddexp = Primitive(
     "logaddexp",
     np.logaddexp,
     expects=broadcasting,
-    a=lambda g, a, y: g * np.exp(a - y),
-    b=lambda g, b, y: g * np.exp(b - y),
+    a=lambda g, a, b: g * np.exp(-np.logaddexp(0, b - a)),
+    b=lambda g, a, b: g * np.exp(-np.logaddexp(0, a - b)),
 )
 
 # Trigonometry
@@ -156,6 +167,7 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
 # The same values in another form
 
 identity = Primitive("identity", lambda x: np.asarray(x).view(), x=lambda g: g)
+copy = Primitive("copy", lambda x, *, order="K": np.array(x, order=order, copy=True), x=lambda g: g)
 cast = Primitive("astype", lambda x, *, dtype: np.asarray(x).astype(dtype), x=lambda g: g)
 
 
@@ -169,13 +181,22 @@ def astype(x: Any, dtype: Any, copy: bool = True) -> Any:
     return cast(x, dtype=dtype)
 
 
+def full_like(a: Any, fill_value: Any, dtype: Any = None, *, shape: Any = None) -> Any:
+    """Fill an array like a with a value, whose gradient is the sum over all elements."""
+    if not isinstance(fill_value, Tensor):
+        return np.full_like(raw(a), fill_value, dtype=dtype, shape=shape)
+    filled = np.broadcast_to(fill_value, np.shape(a) if shape is None else shape)
+    return astype(filled, raw(a).dtype if dtype is None else dtype)
+
+
 NUMPY.update(
     {
         np.power: power,
-        np.float_power: power,
+        np.float_power: float_power,
         np.where: where,
         np.clip: clip,
         np.astype: astype,
-        np.copy: lambda a, order="K", subok=False: identity(a),
+        np.copy: lambda a, order="K": copy(a, order=order),
+        np.full_like: full_like,
     }
 )

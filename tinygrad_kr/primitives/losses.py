@@ -11,6 +11,7 @@ from tinygrad_kr.engine.primitive import Primitive
 from tinygrad_kr.engine.tensor import Tensor
 from tinygrad_kr.errors import DtypeError, LabelError, ShapeError
 from tinygrad_kr.primitives.activations import softmax
+from tinygrad_kr.primitives.reductions import divided
 
 
 @lru_cache(maxsize=16)
@@ -72,7 +73,7 @@ label_cross_entropy = Primitive(
     "softmax_cross_entropy",
     _label_cross_entropy,
     residue=_residue,
-    scores=lambda g, r: r * (g / len(r)),
+    scores=lambda g, r: r * divided(g, len(r)),
     labels=None,
 )
 

@@ -31,8 +31,13 @@ def spread(reduced: Any, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> 
 
 
 def reduced_count(shape: tuple[int, ...], axis: Axis) -> int:
-    """How many elements a reduction takes together; at least 1, so that empty arrays divide cleanly."""
-    return math.prod(shape[i] for i in axes_of(axis, len(shape))) or 1
+    """Count the elements that a reduction takes together."""
+    return math.prod(shape[i] for i in axes_of(axis, len(shape)))
+
+
+def divided(g: Any, count: int) -> Any:
+    """Divide by a count; one that float16 cannot hold divides as a factor, and 0, of no elements, not at all."""
+    return g / count if 0 < count <= 65504 else g * (1 / (count or 1))
 
 
 def _if_extreme(g: Any, x: Any, y: Any, axis: Axis, keepdims: bool) -> Any:
@@ -45,10 +50,14 @@ def _standardize(x: Any, *, axis: Axis = -1, eps: float = 1e-5, observe: Any = N
     mean = np.mean(x, axis, keepdims=True)
     y = x - mean
     var = np.mean(np.square(y), axis, keepdims=True)
+    if np.add.reduce(var, axis=None) < np.inf:
+        r = 1 / np.sqrt(var + eps)
+    else:  # the squares overflow: take them of numbers up to 1
+        size = np.maximum(np.max(np.abs(y), axis, keepdims=True), 1)
+        r = 1 / np.sqrt(np.mean(np.square(y / size), axis, keepdims=True) + eps / size / size) / size
+    y *= r
     if observe is not None:
         observe(mean, var)
-    r = 1 / np.sqrt(var + eps)
-    y *= r
     return y, r
 
 
@@ -67,7 +76,7 @@ mean = Primitive(
     "mean",
     lambda x, *, axis=None, keepdims=False: np.mean(x, axis=axis, keepdims=keepdims),
     expects=valid_axis,
-    x=lambda g, shape, axis, keepdims: spread(g / reduced_count(shape, axis), shape, axis, keepdims),
+    x=lambda g, shape, axis, keepdims: spread(divided(g, reduced_count(shape, axis)), shape, axis, keepdims),
 )
 standardize = Primitive(
     "standardize",
@@ -90,24 +99,6 @@ min = Primitive(
 )
 
 
-@np.errstate(over="ignore")  # elements may be further apart than the largest number
-def _logsumexp(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
-    return np.logaddexp.reduce(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
-
-
-@np.errstate(over="ignore")
-def _softmax_of(g: Any, x: Any, y: Any, axis: Axis, keepdims: bool) -> Any:
-    return spread(g, x.shape, axis, keepdims) * np.exp(x - y)
-
-
-logsumexp = Primitive(
-    "logsumexp",
-    _logsumexp,
-    expects=valid_axis,
-    x=lambda g, x, y, axis, keepdims: _softmax_of(g, x, spread(y, x.shape, axis, keepdims), axis, keepdims),
-)
-
-
 euclidean_norm = Primitive(
     "norm",
     lambda x, *, axis=None, keepdims=False: np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims)),
@@ -118,14 +109,29 @@ euclidean_norm = Primitive(
 
 def var(a: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
     """Mean squared distance from the mean."""
-    count = reduced_count(np.shape(a), axis) - ddof
-    return sum(np.square(a - mean(a, axis=axis, keepdims=True)), axis=axis, keepdims=keepdims) / count
+    if a.dtype == np.float16:
+        return _in_float32(var, a, axis=axis, ddof=ddof, keepdims=keepdims)
+    result = mean(np.square(a - mean(a, axis=axis, keepdims=True)), axis=axis, keepdims=keepdims)
+    count = reduced_count(a.shape, axis)
+    return result / (degrees_of_freedom(count, ddof) / count) if ddof and count else result
 
 
 def std(a: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
     """Root of the mean squared distance from the mean."""
-    count = reduced_count(np.shape(a), axis) - ddof
-    return euclidean_norm(a - mean(a, axis=axis, keepdims=True), axis=axis, keepdims=keepdims) / math.sqrt(count)
+    if a.dtype == np.float16:
+        return _in_float32(std, a, axis=axis, ddof=ddof, keepdims=keepdims)
+    distance = euclidean_norm(a - mean(a, axis=axis, keepdims=True), axis=axis, keepdims=keepdims)
+    return distance / math.sqrt(degrees_of_freedom(reduced_count(a.shape, axis), ddof))
+
+
+def _in_float32(reduce: Any, a: Any, **how: Any) -> Any:
+    """Reduce float16 in float32, as NumPy does: sums of many float16 overflow."""
+    return np.astype(reduce(np.astype(a, np.float32), **how), np.float16)
+
+
+def degrees_of_freedom(count: int, ddof: float) -> float:
+    """Return n - ddof, at least 0; division by 0 then warns as in NumPy."""
+    return count - ddof if count > ddof else 0.0
 
 
 def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:

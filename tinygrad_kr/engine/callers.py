@@ -1,0 +1,57 @@
+"""The user's line: what warnings and ``debug()`` name instead of a line of this package."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+__all__ = ["at_calling_line", "calling_line", "warn"]
+
+# NumPy warns of 1/0 at the Python line that called it, which is a line of ours. Raised there, the warning can be given
+# again at the line of the user, where the filters of the user decide what happens.
+warnings.filterwarnings(
+    "error", category=RuntimeWarning, module=r"tinygrad_kr\.(engine\.(primitive|dispatch)|primitives\.)"
+)
+
+
+def frames() -> Iterator[FrameType]:
+    """Yield the frames from the caller's up to the first that is the user's."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        yield frame
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in ("tinygrad_kr", "numpy"):
+            return
+        frame = frame.f_back
+
+
+def calling_line() -> str:
+    """Return the file and line of the user's code that is running."""
+    *_, frame = frames()
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def at_calling_line(compute: Callable[[], Any], note: str = "") -> Any:
+    """Compute again what a warning interrupted, and warn at the user's line.
+
+    Parameters
+    ----------
+    compute : callable
+        Without side effects.
+    note : str
+        Added to each warning.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = compute()
+    for message, category in dict.fromkeys((str(warning.message), warning.category) for warning in caught):
+        warn(message + note, category)
+    return result
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the user's line."""
+    depth = sum(1 for _ in frames())
+    warnings.warn(message, category, stacklevel=depth + 1)
