@@ -167,6 +167,15 @@ def test_nothing_is_changed_and_no_gradient_shares_memory(case: Case) -> None:
         assert not any(np.shares_memory(leaf.grad, other) for other in others)
 
 
+@for_each_declaration(share=0.2)
+def test_what_numpy_copies_is_copied(case: Case) -> None:
+    """A result can be kept, or written to, wherever NumPy's own could."""
+    expected = case.reference()
+    y = case.call(*map(Tensor, case.operands)).data
+    for operand in case.operands:
+        assert np.shares_memory(expected, operand) or not np.shares_memory(y, operand)
+
+
 # Shapes and dtypes
 
 

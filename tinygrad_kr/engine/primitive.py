@@ -121,6 +121,8 @@ class Primitive:
         if not any_tensor:
             return output
         if type(output) is not ndarray:
+            if type(output) is Tensor:
+                raise self._about_tensors(params)
             output = plain_array(output, self.name)
         fresh = output.base is None and output is not arrays[0]
         version = None if fresh else shared_version(output, operands)
@@ -156,6 +158,14 @@ class Primitive:
         if is_foreign(operand) and not any(type(other) is Tensor for other in operands):
             return operand
         return plain_array(operand, self.name)
+
+    def _about_tensors(self, params: dict[str, Any]) -> DtypeError:
+        """Say which parameter is a Tensor."""
+        names = ", ".join(name for name, value in params.items() if type(value) is Tensor)
+        return DtypeError(
+            f"{self.name}: {names or 'a parameter'} is a Tensor, but only operands have gradients.\n"
+            "  pass a number or an array (t.item(), t.data), or write the function with NumPy's operators"
+        )
 
     def _frozen(self, params: dict[str, Any]) -> dict[str, Any]:
         """Return parameters that nobody else can change before the backward pass; refuse those that no rule knows."""

@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_kr.engine.dispatch import NUMPY
 from tinygrad_kr.engine.primitive import Primitive
 from tinygrad_kr.engine.tensor import Tensor, raw
-from tinygrad_kr.errors import UnsupportedError
+from tinygrad_kr.errors import ShapeError, UnsupportedError
 
 
 def broadcasting(*shapes: tuple[int, ...], **params: Any) -> str:
@@ -150,9 +150,13 @@ constant_clip = Primitive(
 )
 
 
-def where(condition: Any, x: Any = None, y: Any = None) -> Any:
+def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     """Choose by a condition; with the condition alone, the indices where it holds."""
-    return np.nonzero(raw(condition)) if x is None and y is None else select(raw(condition), x, y)
+    if x is None and y is None:
+        return np.nonzero(raw(condition))
+    if x is None or y is None:
+        raise ShapeError("where: pass both x and y, what to take where the condition holds and where not; or neither")
+    return select(raw(condition), x, y)
 
 
 def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -101,6 +102,9 @@ def vdot(a: Any, b: Any) -> Any:
 
 # Einstein summation
 
+MANY_PRODUCTS = 30_000
+"""From here on, finding and calling a product of matrices takes less time than NumPy's own loop."""
+
 einsum_of_one = Primitive(
     "einsum",
     lambda x, *, terms, result: np.einsum(f"{terms}->{result}", x),
@@ -109,13 +113,21 @@ einsum_of_one = Primitive(
 )
 einsum_of_two = Primitive(
     "einsum",
-    lambda a, b, *, of_a, of_b, result: np.einsum(f"{of_a},{of_b}->{result}", a, b, optimize=True),
+    lambda a, b, *, of_a, of_b, result: _contracted([of_a, of_b], result, a, b),
     expects=lambda a, b, of_a, of_b, result: (
         f"one letter for each axis and one size for each letter: {of_a!r}, {of_b!r}"
     ),
     a=lambda g, b, shape, of_a, of_b, result: _einsum_back(g, result, of_a, shape, b, of_b),
     b=lambda g, a, shape, of_a, of_b, result: _einsum_back(g, result, of_b, shape, a, of_a),
 )
+
+
+def _contracted(terms: list[str], result: str, *operands: Any) -> Any:
+    """Sum products over the letters that the result lacks: as a product of matrices where it pays to look for one."""
+    shapes = [x.shape for x in operands]
+    sizes = dict(zip("".join(terms), itertools.chain(*shapes), strict=False))
+    is_large = math.prod(sizes.values()) > MANY_PRODUCTS
+    return np.einsum(f"{','.join(terms)}->{result}", *operands, optimize=is_large)
 
 
 def _einsum_back(g: Any, result: str, terms: str, shape: tuple[int, ...], other: Any = None, of_other: str = "") -> Any:
@@ -126,7 +138,7 @@ def _einsum_back(g: Any, result: str, terms: str, shape: tuple[int, ...], other:
     letters = "".join(dict.fromkeys(terms))
     known = [c for c in letters if c in result + of_other]
     operands = [g] if other is None else [g, other]
-    back = np.einsum(",".join([result, of_other][: len(operands)]) + "->" + "".join(known), *operands)
+    back = _contracted([result, of_other][: len(operands)], "".join(known), *operands)
     sizes = [shape[terms.index(c)] for c in letters]
     widened = tuple(i for i, c in enumerate(known) if shape[terms.index(c)] == 1)
     if widened:
@@ -188,7 +200,7 @@ det = Primitive(
     "det",
     np.linalg.det,
     expects=square_matrices,
-    a=lambda g, a, y: np.expand_dims(g * y, (-2, -1)) * np.linalg.inv(a).mT,
+    a=lambda g, a, y: np.expand_dims(g, (-2, -1)) * _cofactors(a, y),
 )
 log_abs_det = Primitive(
     "slogdet",
@@ -205,10 +217,21 @@ solve_matrix = Primitive(
 )
 cholesky = Primitive(
     "cholesky",
-    np.linalg.cholesky,
+    lambda a: np.linalg.cholesky(a),
     expects=square_matrices,
     a=lambda g, y: _cholesky_rule(g, y),
 )
+
+
+def _cofactors(a: Any, det: Any) -> Any:
+    """Return the derivatives of the determinant: det a^-T; of singular matrices, the determinants of minors."""
+    if np.all(raw(det) != 0):
+        return np.expand_dims(det, (-2, -1)) * np.linalg.inv(a).mT
+    n = np.shape(a)[-1]
+    others = np.array([[j for j in range(n) if j != i] for i in range(n)], int).reshape(n, n - 1)
+    minors = a[..., others[:, None, :, None], others[None, :, None, :]]
+    signs = (-1.0) ** np.add.outer(np.arange(n), np.arange(n))
+    return np.linalg.det(minors) * signs.astype(a.dtype)
 
 
 def _cholesky_rule(g: Any, y: Any) -> Any:
@@ -225,6 +248,11 @@ def solve(a: Any, b: Any) -> Any:
     return solve_matrix(a, b)
 
 
+def lower_or_upper(a: Any, /, *, upper: bool = False) -> Any:
+    """Factor a into L L^T, or into U^T U."""
+    return cholesky(a.mT).mT if upper else cholesky(a)
+
+
 def slogdet(a: Any) -> Any:
     """Sign and logarithm of the absolute value of the determinant; the sign is a plain array."""
     return np.linalg.slogdet(raw(a))._replace(logabsdet=log_abs_det(a))
@@ -233,5 +261,5 @@ def slogdet(a: Any) -> Any:
 NUMPY.update({np.matmul: matmul, np.dot: dot, np.einsum: einsum})
 NUMPY.update({getattr(np, f.__name__): f for f in (tensordot, outer, inner, vdot)})
 NUMPY.update({getattr(np.linalg, f.__name__): f for f in (solve, slogdet)})
-NUMPY.update({getattr(np.linalg, p.name): p for p in (inv, det, cholesky)})
+NUMPY.update({np.linalg.inv: lambda a: inv(a), np.linalg.det: lambda a: det(a), np.linalg.cholesky: lower_or_upper})
 NUMPY.update({np.linalg.matmul: matmul, np.linalg.tensordot: tensordot, np.linalg.outer: outer})

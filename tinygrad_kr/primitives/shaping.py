@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_kr.engine.dispatch import NUMPY, indexing
 from tinygrad_kr.engine.primitive import Primitive
-from tinygrad_kr.engine.tensor import raw
+from tinygrad_kr.engine.tensor import Tensor, raw
 
 
 def axes_of(axis: Any, ndim: int) -> list[int]:
@@ -123,6 +123,15 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     return getitem(arr, builtins.tuple(grid))
 
 
+def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
+    """Count each number in x; with weights, add up those of each number, in float64 as NumPy does."""
+    x = raw(x)
+    if not isinstance(weights, Tensor):
+        return np.bincount(x, weights, minlength)
+    counts = np.bincount(x, minlength=minlength)
+    return scattered(weights.astype(np.float64), to=counts.shape, index=np.asarray(x, np.intp))
+
+
 def flip(m: Any, axis: Any = None) -> Any:
     """Reverse the order along axes."""
     axes = axes_of(axis, np.ndim(m))
@@ -140,6 +149,8 @@ def tile(A: Any, reps: Any) -> Any:
     reps = (reps,) if isinstance(reps, int) else builtins.tuple(reps)
     shape = (1,) * (len(reps) - np.ndim(A)) + np.shape(A)
     reps = (1,) * (len(shape) - len(reps)) + reps
+    if all(r == 1 for r in reps):
+        return np.copy(np.reshape(A, shape))
     pairs = np.reshape(A, [part for n in shape for part in (1, n)])
     repeated = np.broadcast_to(pairs, [part for r, n in zip(reps, shape, strict=True) for part in (r, n)])
     return np.reshape(repeated, builtins.tuple(r * n for r, n in zip(reps, shape, strict=True)))
@@ -272,7 +283,7 @@ NUMPY.update(
         getattr(np, f.__name__): f
         for f in (
             *(moveaxis, take, take_along_axis, flip, repeat, tile, sort, diagonal, diag, trace, tril, triu),
-            *(pad, concatenate, stack, array_split, split),
+            *(pad, concatenate, stack, array_split, split, bincount),
         )
     }
 )
