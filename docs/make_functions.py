@@ -62,6 +62,7 @@ def page() -> str:
         "`out=`, `where=`, `dtype=`은 쓸 수 없고, 대신 무엇을 쓰면 되는지 오류가 알려 줍니다.",
         "",
     ]
+    of_constants = groups.pop("plain")
     for group, title in GROUPS.items():
         names = sorted(groups.pop(group), key=str.lower)
         marked = (f"`{name}`" + (" ●" if is_method(name.rpartition(".")[2]) else "") for name in names)
@@ -70,13 +71,14 @@ def page() -> str:
     lines += ["## In `tinygrad_kr.functional` · NumPy에 없는 함수", "", "| function | what it does |", "| --- | --- |"]
     for name in functional.__all__:
         lines.append(f"| `{name}` | {getattr(functional, name).__doc__.splitlines()[0].replace('|', chr(92) + '|')} |")
-    plain = ", ".join(f"`{numpy_name(function)}`" for function in sorted(PLAIN, key=numpy_name))
+    plain = ", ".join(f"`{name}`" for name in sorted(of_constants | set(map(numpy_name, PLAIN))))
     lines += [
         "",
         "## Plain results · 기울기가 없는 결과",
         "",
         "These give plain arrays, since nothing can be differentiated through them.",
         "결과는 Tensor가 아니라 보통 배열입니다.",
+        f"{' and '.join(f'`{name}`' for name in sorted(of_constants))} refuse Tensors that require a gradient.",
         "",
         plain + ".",
         "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import functools
 import gc
@@ -24,6 +25,7 @@ import pytest
 
 from tinygrad_kr import Primitive, Tensor, debug, grad, no_grad
 from tinygrad_kr import functional as F
+from tinygrad_kr.engine.dispatch import NUMPY
 from tinygrad_kr.errors import (
     DtypeError,
     FreedGraphError,
@@ -1091,3 +1093,194 @@ def test_misuse_says_what_happened_and_what_to_do(misuse: Misuse) -> None:
 )
 def test_errors_derive_from_what_numpy_and_python_raise(error: type, builtin: type) -> None:
     assert issubclass(error, builtin)
+
+
+# Parameters of an operation
+
+
+@pytest.mark.parametrize("debugging", [False, True])
+@pytest.mark.parametrize(
+    ("operation", "parameter", "change"),
+    [
+        (lambda x, i: x[i], np.array([0, 2]), 1),
+        (lambda x, i: x[i], np.array([True, False, True]), np.array([False, True, False])),
+        (lambda x, i: x[(i, [0, 1])], np.array([0, 1]), 2),
+        (lambda x, i: x[i], Tensor(np.array([0, 2])), 1),
+        (lambda x, i: np.take(x, i, axis=1), np.array([0, 2]), 1),
+        (lambda x, i: np.take_along_axis(x, i, 0), np.array([[0, 2, 1]]), 1),
+        (lambda x, low: np.clip(x, low, None), np.array([0.0, 5.0, 0.0]), 5.0),
+        (lambda x, high: np.clip(x, None, high), np.array([9.0, 0.5, 9.0]), 0.5),
+        (lambda x, axes: np.transpose(x, axes) * np.arange(3.0), [1, 0], [0, 1]),
+        (lambda x, shift: np.roll(x, shift, (0, 1)) * np.arange(3.0), [1, 0], [0, 1]),
+        (lambda x, at: np.stack(np.split(x, at)), np.array([1, 2]), 0),
+        (lambda x, mask: np.where(mask, x, 0.0), Tensor(np.eye(3, dtype=bool)), False),
+    ],
+)
+def test_a_parameter_changed_after_the_forward_pass_does_not_reach_the_gradient(
+    operation: Any, parameter: Any, change: Any, debugging: bool
+) -> None:
+    """The operation keeps a copy; a condition, which is an operand, is watched under ``debug()``."""
+    parameter, x = copy.deepcopy(parameter), leaf(3, 3)
+    with debug() if debugging else contextlib.nullcontext():
+        expected = operation(x, copy.deepcopy(parameter))
+        np.sum(expected * expected).backward()
+        expected, x.grad = x.grad, None
+        y = operation(x, parameter)
+        y = np.sum(y * y)
+    parameter[:] = change
+    try:
+        y.backward()
+    except MutationError:
+        assert isinstance(parameter, Tensor)
+    else:
+        assert debugging is False or not isinstance(parameter, Tensor) or parameter.dtype != bool
+        if not (isinstance(parameter, Tensor) and parameter.dtype == bool):
+            np.testing.assert_array_equal(x.grad, expected)
+
+
+def test_parameters_that_no_rule_knows_are_refused() -> None:
+    scaled = Primitive("scaled", np.multiply, a=lambda g, b: g * b, b=None)
+    assert scaled not in NUMPY.values()  # what the package defines is not replaced behind its back
+    with pytest.raises(TypeError, match="takes no parameter dtype"):
+        scaled(leaf(2), np.ones(2), dtype=np.float32)
+
+
+# Copies
+
+
+def test_the_best_parameters_so_far_can_be_kept() -> None:
+    w = leaf(3)
+    kept = [w.copy(), np.copy(w), w.flatten(), np.tile(w, 1), w.astype(float)]
+    before = w.data.copy()
+    with no_grad():
+        w -= 1.0
+    for best in kept:
+        np.testing.assert_array_equal(best.data, before)
+    constant = np.ones(2)
+    np.copy(Tensor(constant))[0] = 99
+    np.testing.assert_array_equal(constant, [1, 1])
+
+
+# Switches
+
+
+def test_no_grad_decorates_functions_and_one_serves_many_times() -> None:
+    switch, x = no_grad(), leaf(2)
+
+    @switch
+    def predict(x: Tensor, depth: int = 0) -> bool:
+        "Predict."
+        return (x * 2).requires_grad if depth == 3 else predict(x, depth + 1)
+
+    assert predict(x) is False and (predict.__name__, predict.__doc__) == ("predict", "Predict.")
+    with switch:
+        with switch:
+            assert not (x * 2).requires_grad
+        assert not (x * 2).requires_grad
+    assert (x * 2).requires_grad
+    for suspended in (lambda: (yield), generator_of_losses):
+        with pytest.raises(TypeError, match="in a generator or coroutine write: with no_grad"):
+            no_grad()(suspended)
+
+
+def generator_of_losses() -> Any:
+    yield 1.0
+
+
+def test_blocks_that_end_in_another_order_than_they_began() -> None:
+    def steps(switch: Any) -> Any:
+        with switch:
+            yield
+
+    x = leaf(2)
+    first, second, third = steps(no_grad()), steps(debug()), steps(no_grad())
+    for generator in (first, second, third):
+        next(generator)
+    first.close()
+    assert not (x * 2).requires_grad  # the third is still open
+    third.close()
+    assert (x * 2).requires_grad
+    with pytest.raises(NonFiniteError), np.errstate(divide="ignore"):
+        np.log(x * 0)  # and so is the second
+    second.close()
+    with np.errstate(divide="ignore"):
+        np.log(x * 0)
+
+
+def test_a_generator_closed_in_another_thread_changes_nothing_here() -> None:
+    def hold() -> Any:
+        with no_grad():
+            yield
+
+    generator = hold()
+    threading.Thread(target=lambda: next(generator)).start()
+    generator.close()
+    assert (leaf(2) * 2).requires_grad
+
+
+# Warnings
+
+
+WARNINGS = [
+    ("np.log(x)", "divide by zero encountered in log"),
+    ("1 / x", "divide by zero encountered in divide"),
+    ("F.standardize(np.full(2, 3.0), eps=0)", "divide by zero encountered in divide"),
+    ("np.exp(x + 1e4)", "overflow encountered in exp"),
+    ("x // 0", "invalid value encountered in floor_divide"),
+    ("np.floor_divide(x, 0)", "invalid value encountered in floor_divide"),
+    ("np.sum(np.sqrt(x)).backward()", "divide by zero encountered in divide, in the backward pass of sqrt"),
+    ("grad(lambda x: np.sum(np.sqrt(x)))(np.zeros(2))", "divide by zero encountered in divide, in the backward pass"),
+    ("np.std(x, ddof=3)", "invalid value encountered in divide"),
+]
+
+
+@pytest.mark.parametrize(("code", "message"), WARNINGS)
+def test_warnings_name_the_line_of_the_user(code: str, message: str, tmp_path: Any) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import numpy as np\nfrom tinygrad_kr import Tensor, grad\nfrom tinygrad_kr import functional as F\n"
+        f"x = Tensor(np.zeros(2), requires_grad=True)\nfor _ in range(2):\n    {code}\n"
+    )
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=True)
+    assert f"program.py:6: RuntimeWarning: {message}" in done.stderr
+    assert done.stderr.count(message) == 1, done.stderr  # once for each line, by Python's default
+    done = subprocess.run([sys.executable, "-W", "error", str(program)], capture_output=True, text=True)
+    assert done.returncode == 1 and f"RuntimeWarning: {message}" in done.stderr
+
+
+def test_errstate_of_the_user_decides_what_warns() -> None:
+    x = Tensor(np.zeros(2), requires_grad=True)
+    with np.errstate(divide="ignore"):
+        np.sum(np.log(x)).backward()
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        np.log(x)
+
+
+def test_debug_adds_the_remedy() -> None:
+    x = leaf(2)
+    with debug(), pytest.raises(NonFiniteError, match=r"F\.log_softmax"), np.errstate(divide="ignore"):
+        np.log(x * 0)
+    with debug(), pytest.warns(RuntimeWarning, match=r"np\.where\(b == 0, 1, b\)"), pytest.raises(NonFiniteError):
+        1 / (x * 0)
+
+
+# Messages
+
+
+def test_a_tensor_is_not_rounded_to_an_int_in_silence() -> None:
+    x = leaf()
+    with pytest.raises(UnsupportedError, match=r"t\.item\(\)"):
+        int(x)
+    assert int(x.detach()) == 1
+
+
+def test_a_tensor_that_cannot_be_copied_says_how_to_plot_it() -> None:
+    with pytest.raises(GraphError, match=r"plt\.plot.*t\.data"):
+        copy.copy(np.tanh(leaf(2)))
+
+
+def test_an_error_shows_only_itself() -> None:
+    """The error of NumPy, whose words it quotes, is not shown before it."""
+    with pytest.raises(ShapeError) as caught:
+        leaf(2) + leaf(3)
+    assert caught.value.__suppress_context__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -247,3 +248,95 @@ def test_functions_on_arrays_give_arrays() -> None:
     assert isinstance(F.linear(x, np.ones((2, 3)), np.zeros(3)), np.ndarray)
     assert isinstance(F.conv2d(images, np.ones((3, 2, 2, 2))), np.ndarray)
     assert isinstance(F.softmax_cross_entropy(x, [1]), float)
+
+
+# Integers
+
+
+def test_functions_of_real_numbers_take_small_integers_as_floats() -> None:
+    """In 8 bits 16 * 16 is 0, and NumPy answers the exponential of 8 bits in float16."""
+    rng = np.random.default_rng(0)
+    arguments = {"x": (2, 1, 4, 4), "scores": (3, 4), "y": (3, 4), "t": (3, 4), "w": (2, 1, 2, 2), "b": (2,)}
+    special: dict[str, dict[str, Any]] = {
+        "linear": {"x": (3, 4), "w": (4, 2)},
+        "softmax_cross_entropy": {"t": np.array([0, 3, 1])},
+        "cross_entropy_error": {"y": np.eye(4)[[0, 3, 1]], "t": np.array([0, 3, 1])},
+    }
+    for name in F.__all__:
+        function = getattr(F, name)
+        if name in ("identity", "step", "relu", "max_pool2d"):
+            continue  # they choose among their operands, or between 0 and 1, and stay integers
+        taken = [p for p in inspect.signature(function).parameters if p in arguments]
+        for dtype in (np.uint8, np.int8, np.bool):
+            low, high = (0, 2) if dtype is np.bool else (np.iinfo(dtype).min, np.iinfo(dtype).max + 1)
+            integers = []
+            for parameter in taken:
+                value = special.get(name, {}).get(parameter, arguments[parameter])
+                if isinstance(value, tuple):
+                    value = rng.integers(low, high, value)
+                integers.append(value if value.ndim == 1 and parameter == "t" else value.astype(dtype))
+            as_floats = [
+                value if p == "t" and value.ndim == 1 else value.astype(float)
+                for p, value in zip(taken, integers, strict=True)
+            ]
+            expected = function(*as_floats)
+            for y in (function(*integers), function(*map(Tensor, integers)).data):
+                assert y.dtype == np.float64, (name, dtype)
+                np.testing.assert_array_equal(y, expected, err_msg=f"{name} {dtype}")
+
+
+def test_soft_targets_for_scores_of_integers_keep_their_fractions() -> None:
+    assert F.softmax_cross_entropy(np.array([[1, 2]], "u1"), np.array([[0.5, 0.5]])) == pytest.approx(0.8132616875)
+
+
+# Large numbers
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1.0, 3e7, 1e17])
+def test_the_gradient_of_logsumexp_is_the_softmax_at_any_size(dtype: Any, size: float) -> None:
+    x = np.array([1, 1, 1 - 0.25], dtype) * np.array(size, dtype)
+    _, gradient = value_and_gradient(F.logsumexp, x)
+    np.testing.assert_allclose(gradient, F.softmax(x.astype(np.float64)), rtol=1e-6)
+    a, b = (Tensor(v, requires_grad=True) for v in x[1:])
+    np.logaddexp(a, b).backward()
+    np.testing.assert_allclose([a.grad, b.grad], F.softmax(x[1:].astype(np.float64)), rtol=1e-6, atol=1e-30)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(np.float32, 1e20), (np.float32, 1e37), (np.float64, 1e200)])
+def test_standardize_where_squares_overflow(dtype: Any, size: float) -> None:
+    x = np.array([1.0, -1.0, 3.0, 0.5])
+    expected = (x - x.mean()) / x.std()
+    large, gradient = value_and_gradient(F.standardize, (x * size).astype(dtype))
+    np.testing.assert_allclose(large, expected, rtol=1e-6)
+    np.testing.assert_allclose(gradient, 0, atol=1e-6)
+
+
+# What is easily confused
+
+
+def test_scores_taken_for_probabilities_are_noticed() -> None:
+    for scores in ([[2.0, 1.0, 0.1]], [[-0.2, 0.9, 0.3]], [[0.5, 3.0, 0.2]]):
+        message = r"probabilities[\s\S]*softmax_cross_entropy\(scores, t\)"
+        with np.errstate(invalid="ignore"), pytest.warns(UserWarning, match=message) as caught:
+            F.cross_entropy_error(Tensor(np.array(scores), requires_grad=True), [0])
+        assert caught[0].filename == __file__
+
+
+def test_targets_that_are_no_distribution_are_noticed() -> None:
+    scores = np.zeros((3, 2))
+    with pytest.warns(UserWarning, match=r"row 1 of the targets adds up to 1.5[\s\S]*np.sum\(t") as caught:
+        F.softmax_cross_entropy(scores, np.array([[1, 0], [1, 0.5], [0.5, 0]]))
+    assert caught[0].filename == __file__
+    F.softmax_cross_entropy(scores, np.array([[1, 0], [0.3, 0.7], [0.5, 0.5]], np.float32))
+
+
+@pytest.mark.parametrize("twice", [F.softmax, lambda p: F.softmax_cross_entropy(p, np.arange(8) % 3)])
+@pytest.mark.parametrize("kind", [np.asarray, Tensor, lambda x: Tensor(x, requires_grad=True)])
+def test_a_softmax_of_a_softmax_is_noticed(twice: Any, kind: Any) -> None:
+    scores = kind(np.random.default_rng(0).standard_normal((8, 3)))
+    with pytest.warns(UserWarning, match="through softmax already") as caught:
+        twice(F.softmax(scores))
+    assert caught[0].filename == __file__
+    twice(scores)  # and no warning, which would be an error, where it is used once
+    twice(F.log_softmax(scores))

@@ -66,7 +66,7 @@ def sigmoid(x: Any) -> Any:
     >>> float(sigmoid(0.0))
     0.5
     """
-    return activations.sigmoid(x)
+    return activations.sigmoid(floats(x))
 
 
 def tanh(x: Any) -> Any:
@@ -77,7 +77,7 @@ def tanh(x: Any) -> Any:
     >>> float(tanh(0.0))
     0.0
     """
-    return elementwise.tanh(x)
+    return elementwise.tanh(floats(x))
 
 
 def relu(x: Any) -> Any:
@@ -105,7 +105,7 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Any:
     >>> leaky_relu(np.array([-1.0, 2.0]), slope=0.5)
     array([-0.5,  2. ])
     """
-    return activations.leaky_relu(x, slope=slope)
+    return activations.leaky_relu(floats(x), slope=slope)
 
 
 def identity(x: Any) -> Any:
@@ -140,7 +140,7 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     >>> elu(np.array([-1000.0, 2.0]))
     array([-1.,  2.])
     """
-    return activations.elu(x, alpha=alpha)
+    return activations.elu(floats(x), alpha=alpha)
 
 
 def selu(x: Any) -> Any:
@@ -151,7 +151,7 @@ def selu(x: Any) -> Any:
     >>> selu(np.array([-1000.0, 1.0])).round(4)
     array([-1.7581,  1.0507])
     """
-    return 1.0507009873554805 * activations.elu(x, alpha=1.6732632423543772)
+    return 1.0507009873554805 * activations.elu(floats(x), alpha=1.6732632423543772)
 
 
 def gelu(x: Any) -> Any:
@@ -164,7 +164,7 @@ def gelu(x: Any) -> Any:
     >>> gelu(np.array([-1.0, 0.0, 1.0])).round(4)
     array([-0.1588,  0.    ,  0.8412])
     """
-    return activations.gelu(x)
+    return activations.gelu(floats(x))
 
 
 def silu(x: Any) -> Any:
@@ -175,7 +175,7 @@ def silu(x: Any) -> Any:
     >>> silu(np.array([-1.0, 0.0, 1000.0])).round(4)
     array([-2.689e-01,  0.000e+00,  1.000e+03])
     """
-    return activations.silu(x)
+    return activations.silu(floats(x))
 
 
 def softplus(x: Any) -> Any:
@@ -186,7 +186,7 @@ def softplus(x: Any) -> Any:
     >>> softplus(np.array([-1000.0, 0.0, 1000.0])).round(4)
     array([0.000e+00, 6.931e-01, 1.000e+03])
     """
-    return activations.softplus(x)
+    return activations.softplus(floats(x))
 
 
 def softsign(x: Any) -> Any:
@@ -197,7 +197,7 @@ def softsign(x: Any) -> Any:
     >>> softsign(np.array([-1.0, 3.0]))
     array([-0.5 ,  0.75])
     """
-    return activations.softsign(x)
+    return activations.softsign(floats(x))
 
 
 def hard_sigmoid(x: Any) -> Any:
@@ -208,7 +208,7 @@ def hard_sigmoid(x: Any) -> Any:
     >>> hard_sigmoid(np.array([-4.0, 0.0, 4.0]))
     array([0. , 0.5, 1. ])
     """
-    return np.clip(x / 6 + 0.5, 0, 1)
+    return np.clip(floats(x) / 6 + 0.5, 0, 1)
 
 
 def hard_tanh(x: Any) -> Any:
@@ -219,7 +219,7 @@ def hard_tanh(x: Any) -> Any:
     >>> hard_tanh(np.array([-4.0, 0.5, 4.0]))
     array([-1. ,  0.5,  1. ])
     """
-    return np.clip(x, -1, 1)
+    return np.clip(floats(x), -1, 1)
 
 
 def logsumexp(x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
@@ -230,7 +230,7 @@ def logsumexp(x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool 
     >>> float(logsumexp(np.array([1000.0, 1000.0])))
     1000.6931471805599
     """
-    return activations.logsumexp(x, axis=axis, keepdims=keepdims)
+    return activations.logsumexp(floats(x), axis=axis, keepdims=keepdims)
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
@@ -252,6 +252,8 @@ def softmax(x: Any, axis: int = -1) -> Any:
     >>> softmax(np.array([0.3, 2.9, 4.0])).round(3)
     array([0.018, 0.245, 0.737])
     """
+    x = floats(x)
+    losses.warn_of_probabilities("softmax", x)
     return activations.softmax(x, axis=axis)
 
 
@@ -263,7 +265,7 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     >>> log_softmax(np.array([0.0, 1000.0]))
     array([-1000.,     0.])
     """
-    return activations.log_softmax(x, axis=axis)
+    return activations.log_softmax(floats(x), axis=axis)
 
 
 def standardize(x: Any, axis: Any = -1, eps: float = 1e-5) -> Any:
@@ -292,7 +294,7 @@ def standardize(x: Any, axis: Any = -1, eps: float = 1e-5) -> Any:
     array([[-1.,  1.],
            [-1.,  1.]])
     """
-    return reductions.standardize(x, axis=axis, eps=eps)
+    return reductions.standardize(floats(x), axis=axis, eps=eps)
 
 
 def linear(x: Any, w: Any, b: Any) -> Any:
@@ -319,7 +321,7 @@ def linear(x: Any, w: Any, b: Any) -> Any:
     array([[3.5],
            [3.5]])
     """
-    return linalg.linear(x, w, b)
+    return linalg.linear(floats(x), floats(w), floats(b))
 
 
 def conv2d(x: Any, w: Any, b: Any = None, stride: Any = 1, padding: Any = 0) -> Any:
@@ -358,7 +360,8 @@ def conv2d(x: Any, w: Any, b: Any = None, stride: Any = 1, padding: Any = 0) -> 
              [20.5, 24.5]]]])
     """
     where = {"stride": _pair("conv2d", "stride", stride, 1), "padding": _pair("conv2d", "padding", padding, 0)}
-    return convolution.conv2d(x, w, **where) if b is None else convolution.conv2d_with_bias(x, w, b, **where)
+    x, w = floats(x), floats(w)
+    return convolution.conv2d(x, w, **where) if b is None else convolution.conv2d_with_bias(x, w, floats(b), **where)
 
 
 def max_pool2d(x: Any, size: Any = 2, stride: Any = None, padding: Any = 0) -> Any:
@@ -481,7 +484,7 @@ def sum_squares_error(y: Any, t: Any) -> Any:
     0.09750000000000003
     """
     require_same_shape("sum_squares_error", y, t)
-    return 0.5 * np.sum((floats(y) - t) ** 2)
+    return 0.5 * np.sum((floats(y) - floats(t)) ** 2)
 
 
 def mean_squared_error(y: Any, t: Any) -> Any:
@@ -505,7 +508,7 @@ def mean_squared_error(y: Any, t: Any) -> Any:
     2.0
     """
     require_same_shape("mean_squared_error", y, t)
-    return np.mean((floats(y) - t) ** 2)
+    return np.mean((floats(y) - floats(t)) ** 2)
 
 
 def cross_entropy_error(y: Any, t: Any, delta: float = 1e-7) -> Any:
@@ -543,8 +546,11 @@ def cross_entropy_error(y: Any, t: Any, delta: float = 1e-7) -> Any:
     y, t, are_labels = rows_and_targets("cross_entropy_error", y, t)
     if are_labels:
         losses.require_in_range("cross_entropy_error", y, t)
-        return -np.sum(np.log(y[np.arange(len(t)), t] + delta)) / len(t)
-    return -np.sum(t * np.log(y + delta)) / len(y)
+        loss = -np.sum(np.log(y[np.arange(len(t)), t] + delta)) / len(t)
+    else:
+        loss = -np.sum(t * np.log(y + delta)) / len(y)
+    losses.warn_of_scores("cross_entropy_error", y, loss)
+    return loss
 
 
 def softmax_cross_entropy(scores: Any, t: Any) -> Any:
@@ -578,7 +584,9 @@ def softmax_cross_entropy(scores: Any, t: Any) -> Any:
     >>> float(softmax_cross_entropy(np.array([[0.0, 1000.0]]), np.array([0])))
     1000.0
     """
+    losses.warn_of_probabilities("softmax_cross_entropy", scores)
     scores, t, are_labels = rows_and_targets("softmax_cross_entropy", scores, t)
     if are_labels:
         return losses.label_cross_entropy(scores, t)
+    losses.warn_of_weights("softmax_cross_entropy", t)
     return -np.sum(t * activations.log_softmax(scores)) / len(scores)

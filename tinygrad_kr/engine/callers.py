@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
+import numpy as np
+
 __all__ = ["at_calling_line", "calling_line", "warn"]
 
 # NumPy warns of 1/0 at the Python line that called it, which is a line of ours. Raised there, the warning can be given
@@ -34,24 +36,35 @@ def calling_line() -> str:
 
 
 def at_calling_line(compute: Callable[[], Any], note: str = "") -> Any:
-    """Compute again what a warning interrupted, and warn at the user's line.
+    """Compute, and give floating-point warnings at the user's line.
 
     Parameters
     ----------
     compute : callable
-        Without side effects.
+        Without side effects: it may have been interrupted by the first warning.
     note : str
         Added to each warning.
     """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    log = Log()
+    to_log: Any = {kind: "log" for kind, action in np.geterr().items() if action == "warn"}
+    with np.errstate(call=log, **to_log):
         result = compute()
-    for message, category in dict.fromkeys((str(warning.message), warning.category) for warning in caught):
-        warn(message + note, category)
+    for message in dict.fromkeys(log.messages):
+        warn(message + note, RuntimeWarning)
     return result
+
+
+class Log:
+    """What NumPy writes its floating-point warnings to."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def write(self, message: str) -> None:
+        """Keep a message, as a warning would word it."""
+        self.messages.append(message.removeprefix("Warning: ").strip())
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the user's line."""
-    depth = sum(1 for _ in frames())
-    warnings.warn(message, category, stacklevel=depth + 1)
+    warnings.warn(message, category, stacklevel=1 + len(list(frames())))

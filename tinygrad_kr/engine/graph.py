@@ -33,14 +33,13 @@ numbers = itertools.count(1)
 class Mode:
     """How operations are carried out in the current thread or task, and which Switch says so."""
 
-    __slots__ = ("debugging", "is_over", "outer", "recording", "switch")
+    __slots__ = ("debugging", "outer", "recording", "switch")
 
     def __init__(self, recording: bool, debugging: bool, switch: Switch | None, outer: Mode | None) -> None:
         self.recording = recording
         self.debugging = debugging
         self.switch = switch
         self.outer = outer
-        self.is_over = False
 
 
 RECORDING = Mode(recording=True, debugging=False, switch=None, outer=None)
@@ -64,18 +63,17 @@ class Switch:
         mode.set(Mode(*self.changed(outer), self, outer))
 
     def __exit__(self, *error: object) -> None:
-        innermost = mine = mode.get()
-        while mine.switch is not self or mine.is_over:
-            if mine.outer is None:
+        found, inside = mode.get(), []
+        while found.switch is not self:
+            if found.switch is None or found.outer is None:
                 return  # entered in another context, by a generator that ends in this one
-            mine = mine.outer
-        mine.is_over = mine is not innermost
-        if not mine.is_over:
-            assert mine.outer is not None
-            mine = mine.outer
-            while mine.is_over and mine.outer is not None:
-                mine = mine.outer
-            mode.set(mine)
+            inside.append(found.switch)
+            found = found.outer
+        assert found.outer is not None
+        state = found.outer
+        for switch in reversed(inside):  # blocks that were opened later and are still open
+            state = Mode(*switch.changed(state), switch, state)
+        mode.set(state)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function, which then runs inside the block."""

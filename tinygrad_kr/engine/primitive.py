@@ -82,7 +82,7 @@ class Primitive:
         self.rules = [_parsed(self, rule) if rule else None for rule in rules.values()]
         self._plans: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
         if isinstance(forward, np.ufunc):
-            NUMPY[forward] = self
+            NUMPY.setdefault(forward, self)
 
     def __repr__(self) -> str:
         return f"<Primitive {self.name}({', '.join(self.operands)})>"
@@ -107,11 +107,14 @@ class Primitive:
                 arrays.append(operand if kind is ndarray or kind in SCALARS else self._array(operand, operands))
                 links.append(None)
             bit += bit
+        state = mode.get()
         try:
-            output = self.forward(*arrays, **params)
+            if state.debugging:
+                output = at_calling_line(partial(self.forward, *arrays, **params), remedy(self.name))
+            else:
+                output = self.forward(*arrays, **params)
         except RuntimeWarning:
-            note = remedy(self.name) if mode.get().debugging else ""
-            output = at_calling_line(partial(self.forward, *arrays, **params), note)
+            output = at_calling_line(partial(self.forward, *arrays, **params))
         except (ValueError, IndexError) as error:
             if is_about_values(error):
                 raise
@@ -126,7 +129,6 @@ class Primitive:
             output = plain_array(output, self.name)
         fresh = output.base is None and output is not arrays[0]
         version = None if fresh else shared_version(output, operands)
-        state = mode.get()
         if state is not RECORDING:
             if state.debugging:
                 require_finite(self.name, arrays, output)

@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_kr.engine.arrays import is_foreign, plain_array
+from tinygrad_kr.engine.callers import warn
+from tinygrad_kr.engine.graph import Node
 from tinygrad_kr.engine.primitive import Primitive
-from tinygrad_kr.engine.tensor import Tensor
+from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.errors import DtypeError, LabelError, ShapeError
 from tinygrad_kr.primitives.activations import softmax
 from tinygrad_kr.primitives.reductions import divided
@@ -79,8 +82,13 @@ label_cross_entropy = Primitive(
 
 
 def floats(value: Any) -> Any:
-    """Make an array of what is not yet an array or a Tensor."""
-    return value if isinstance(value, Tensor) else np.asarray(value)
+    """Return an array or a Tensor of floats: functions of real numbers take integers and booleans as float64.
+
+    In their own dtype, integers would wrap around (8 bits hold no 256), and NumPy would answer in float16.
+    """
+    if type(value) is not Tensor:
+        value = value if is_foreign(value) else plain_array(value, "floats")
+    return value if value.dtype.kind == "f" else value.astype(np.float64)
 
 
 def require_same_shape(name: str, y: Any, t: Any) -> None:
@@ -94,7 +102,7 @@ def require_same_shape(name: str, y: Any, t: Any) -> None:
 
 def rows_and_targets(name: str, y: Any, t: Any) -> tuple[Any, Any, bool]:
     """Bring y to shape (N, C) and t to labels (N,) or rows (N, C), told apart by t's shape and dtype."""
-    y, t = floats(y), t.data if isinstance(t, Tensor) and not t.requires_grad else floats(t)
+    y, t = floats(y), t if isinstance(t, Tensor) and t.requires_grad else np.asarray(raw(t))
     if y.ndim == 2 and t.ndim == 1 and len(y) == len(t) > 0 and t.dtype.kind in "iu":
         return y, t, True
     if y.ndim == 0:
@@ -128,4 +136,62 @@ def _require_one_hot(name: str, rows: Any) -> None:
         raise LabelError(
             f"{name}: integer targets of the shape of the scores must be one-hot rows, but row {bad[0]} is "
             f"{rows[bad[0]]}\n  pass labels of shape {rows.shape[:-1]}, or soft targets as floats"
+        )
+
+
+# What is easily confused
+
+
+def warn_of_scores(name: str, y: Any, loss: Any) -> None:
+    """Warn if numbers that should be probabilities cannot be; looked at only if their sum or the loss is odd."""
+    if type(y) is Tensor and type(y._node) is Node and y._node.primitive is softmax:
+        return
+    y = raw(y)
+    if abs(np.add.reduce(y, axis=None) / len(y) - 1) < 0.001 and raw(loss) > -0.01:
+        return
+    low, high = y.min(), y.max()
+    if low < 0 or high > CERTAINTY:
+        warn(
+            f"{name}: y must hold probabilities, from 0 to 1, but goes from {low:.3g} to {high:.3g}, so the loss means "
+            "nothing.\n  for scores use softmax_cross_entropy(scores, t), or pass softmax(scores)"
+        )
+
+
+MANY_ROWS = 8
+CERTAINTY = 1.01
+"""Rounding, and the steps of a numerical gradient, may lead a probability this far."""
+
+
+def warn_of_probabilities(name: str, scores: Any) -> None:
+    """Warn if what should be scores has been through softmax already."""
+    if type(scores) is Tensor and type(scores._node) is Node:
+        if scores._node.primitive is not softmax:
+            return
+    elif not _are_probabilities(raw(scores)):
+        return
+    warn(
+        f"{name}: these scores have been through softmax already; twice, it hardly tells classes apart, and gradients "
+        "shrink.\n  pass what went into the softmax; probabilities go into cross_entropy_error(y, t)"
+    )
+
+
+def _are_probabilities(x: Any) -> bool:
+    """Whether the rows of a mini-batch have no number below 0 and add up to 1; a few rows may do so by chance."""
+    if x.ndim < 2 or x.shape[-1] < 2 or x.size < MANY_ROWS * x.shape[-1] or x.min() < 0:
+        return False
+    return bool(np.max(np.abs(np.sum(x, axis=-1) - 1)) < 8 * np.finfo(x.dtype).eps)
+
+
+def warn_of_weights(name: str, rows: Any) -> None:
+    """Warn if rows of targets do not add up to 1."""
+    sums = np.add.reduce(raw(rows), axis=-1)
+    off = sums - 1
+    if np.vdot(off, off) < 0.01**2:
+        return
+    worst = int(np.argmax(np.abs(off)))
+    if not abs(off[worst]) < 0.01:
+        warn(
+            f"{name}: row {worst} of the targets adds up to {sums[worst]:.4g}, not to 1, so its loss is no "
+            "cross-entropy of probabilities.\n  pass t / np.sum(t, axis=-1, keepdims=True); to weight samples, weight "
+            "their losses"
         )

@@ -49,7 +49,8 @@ def _if_extreme(g: Any, x: Any, y: Any, axis: Axis, keepdims: bool) -> Any:
 def _standardize(x: Any, *, axis: Axis = -1, eps: float = 1e-5, observe: Any = None) -> Any:
     mean = np.mean(x, axis, keepdims=True)
     y = x - mean
-    var = np.mean(np.square(y), axis, keepdims=True)
+    with np.errstate(over="ignore"):
+        var = np.mean(np.square(y), axis, keepdims=True)
     if np.add.reduce(var, axis=None) < np.inf:
         r = 1 / np.sqrt(var + eps)
     else:  # the squares overflow: take them of numbers up to 1

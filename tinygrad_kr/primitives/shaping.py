@@ -149,11 +149,9 @@ def tile(A: Any, reps: Any) -> Any:
     reps = (reps,) if isinstance(reps, int) else builtins.tuple(reps)
     shape = (1,) * (len(reps) - np.ndim(A)) + np.shape(A)
     reps = (1,) * (len(shape) - len(reps)) + reps
-    if all(r == 1 for r in reps):
-        return np.copy(np.reshape(A, shape))
     pairs = np.reshape(A, [part for n in shape for part in (1, n)])
     repeated = np.broadcast_to(pairs, [part for r, n in zip(reps, shape, strict=True) for part in (r, n)])
-    return np.reshape(repeated, builtins.tuple(r * n for r, n in zip(reps, shape, strict=True)))
+    return np.copy(np.reshape(repeated, builtins.tuple(r * n for r, n in zip(reps, shape, strict=True))))
 
 
 def sort(a: Any, axis: int | None = -1, kind: Any = None) -> Any:
