@@ -6,9 +6,10 @@ import argparse
 import sys
 from time import perf_counter
 
-from benchmarks.fuzz.fuzzer import Fuzzer, seeds_from, tallies
+from benchmarks.fuzz.fuzzer import Fuzzer, tallies
 from benchmarks.fuzz.tally import Tally, report
 from benchmarks.progress import Progress
+from benchmarks.seeds import seeds_from
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:

@@ -6,8 +6,6 @@ import multiprocessing
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from benchmarks.fuzz.compare import difference, differing, is_rounding
 from benchmarks.fuzz.drawing import program
 from benchmarks.fuzz.here import run_here
@@ -61,11 +59,6 @@ class Fuzzer:
     def command(self, seed: int) -> str:
         second = " --second" if self.second else ""
         return f"python -m benchmarks.fuzz --only {seed} --length {self.length}{second}"
-
-
-def seeds_from(seed: int, count: int) -> list[int]:
-    """Return a seed for each program: of (seed, index), so that each program can be had by itself."""
-    return [int(np.random.SeedSequence((seed, i)).generate_state(1, np.uint64)[0]) for i in range(count)]
 
 
 def tallies(fuzzer: Fuzzer, chunks: list[list[int]], jobs: int) -> Iterator[Tally]:
