@@ -1,9 +1,8 @@
-"""The run: programs drawn, run on both sides and compared, in several processes if wanted."""
+"""Programs drawn, run on both sides and compared."""
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from benchmarks.fuzz.compare import difference, differing, is_rounding
@@ -59,12 +58,3 @@ class Fuzzer:
     def command(self, seed: int) -> str:
         second = " --second" if self.second else ""
         return f"python -m benchmarks.fuzz --only {seed} --length {self.length}{second}"
-
-
-def tallies(fuzzer: Fuzzer, chunks: list[list[int]], jobs: int) -> Iterator[Tally]:
-    """Check chunk by chunk, in processes of their own if there are several jobs."""
-    if jobs == 1:
-        yield from map(fuzzer.check, chunks)
-        return
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap_unordered(fuzzer.check, chunks)

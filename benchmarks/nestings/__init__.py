@@ -10,8 +10,8 @@ To read in this order, which is that of the imports:
     what a program is, and how it is drawn;
 ``here``, ``there``, ``passes``
     what its names mean on both sides (only ``there`` knows JAX), and in the plain evaluations it is timed against;
-``shrinking``, ``check``, ``__main__``
-    making a failing program smaller, what differs, and the run;
+``shrinking``, ``compare``, ``tally``, ``check``, ``__main__``
+    making a failing program smaller, what differs, what is counted, and the run;
 ``stress``
     one pullback used thousands of times.
 """

@@ -6,12 +6,11 @@ import argparse
 import sys
 from time import perf_counter
 
-import numpy as np
-
-from benchmarks.nestings.check import SLOW, Checker, Tally, tallies
+from benchmarks.nestings.check import Checker
 from benchmarks.nestings.drawing import program
+from benchmarks.nestings.tally import Tally
 from benchmarks.progress import Progress
-from benchmarks.seeds import seeds_from
+from benchmarks.seeds import checked, in_chunks, seeds_from
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -24,38 +23,16 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def report(tally: Tally, seconds: float) -> str:
-    lines = [
-        f"programs        {tally.programs:9,}",
-        f"ill-conditioned {len(tally.ill_conditioned):9,}",
-        f"mismatches      {len(tally.mismatches):9,}",
-        f"errors          {len(tally.errors):9,}",
-        f"seconds         {seconds:9,.1f}",
-    ]
-    if tally.ratios:
-        ratios = [ratio for ratio, _ in tally.ratios]
-        slowest = ", ".join(f"{ratio:.2f} (--only {seed})" for ratio, seed in sorted(tally.ratios)[:-4:-1])
-        lines += [
-            "our time over that of the passes a program stands for, in plain NumPy (benchmarks/nestings/passes.py):",
-            "  median {:.2f}, 99 % below {:.2f}, above {}: {}".format(
-                *np.percentile(ratios, [50, 99]), SLOW, sum(ratio > SLOW for ratio in ratios)
-            ),
-            f"  slowest: {slowest}",
-        ]
-    return "\n".join(lines)
-
-
 def main(argv: list[str] | None = None) -> int:
     options = arguments(argv)
     one = options.only is not None
     checker = Checker(timed=not options.untimed, shrinking=one)
     seeds = [options.only] if one else seeds_from(options.seed, options.count)
-    size = max(1, min(100, len(seeds) // 20))
-    chunks = [seeds[i : i + size] for i in range(0, len(seeds), size)]
+    chunks = in_chunks(seeds, 100)
     progress, total, start = Progress(len(chunks)), Tally(), perf_counter()
     if one:
         print(program(options.only).complete(), end="\n\n")
-    for tally in tallies(checker, chunks, options.jobs):
+    for tally in checked(checker.check, chunks, options.jobs):
         total.add(tally)
         for found in (*tally.mismatches, *tally.errors):
             progress.write(found)
@@ -63,8 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     progress.close()
     for seed in total.ill_conditioned:
         print(f"ill-conditioned; again with: python -m benchmarks.nestings --only {seed}")
-    print(report(total, perf_counter() - start))
-    return int(bool(total.mismatches or total.errors))
+    print(total.report(perf_counter() - start))
+    return int(total.failed)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ FORMS = {
             "({S} / (2 + np.sin({S})))",
         ),
         *("({V} @ {V})", "np.sum({V} * {V})", "np.mean({V})", "{V}[1]", "np.prod(np.cos({V}))", "np.sum(np.sin({M}))"),
-        *("np.log1p({V} @ {V})", "np.linalg.det(I + np.tanh({M}) / 4)", "np.trace({M})", "np.sqrt(1 + {S} ** 2)"),
+        *("np.log1p({V} @ {V})", "np.linalg.det(I + np.tanh({M}) / 4)", "np.trace({M})"),
+        *("np.sqrt(1 + {S} ** 2)", "({S} / (2 + np.sin({S})))"),
     ],
     V: [
         *("({V} * {V})", "({V} + {V})", "({V} - {S})", "({S} * {V})", "np.tanh({V})", "np.sin({V})", "np.cos({V})"),
@@ -42,7 +43,7 @@ FORMS = {
         *("({M} @ {V})", "({V} @ {M})", "np.sum({M}, axis=0)", "{M}[0]", "{M}[:, 1]", "np.roll({V}, 1)"),
         *("np.concatenate([{V}[1:], {V}[:1]])", "np.stack([{S}, {S}, {S}])", "np.cumsum({V}, axis=0)"),
         *("np.linalg.solve(4 * I + np.tanh({M}), {V})", "np.einsum('i,ij->j', {V}, {M})", "np.logaddexp({V}, {V})"),
-        *("np.reshape({M}, (-1,))[2:5]", "({V}[:2] @ {M}[1:])"),
+        *("np.reshape({M}, (-1,))[2:5]", "({V}[:2] @ {M}[1:])", "({V} ** 3 / 3)"),
     ],
     M: [
         *("({V}[:, None] * {V})", "({M} @ {M} / 3)", "{M}.T", "np.tanh({M})", "np.sin({M})", "({S} * {M})"),

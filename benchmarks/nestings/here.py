@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmarks.nestings.programs import Program
 from tinygrad_kr import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from tinygrad_kr.engine.tensor import raw
 
 HERE: dict[str, Any] = {"np": np}
 HERE |= {f.__name__: f for f in (grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp)}
@@ -15,4 +16,4 @@ HERE |= {f.__name__: f for f in (grad, hessian, hvp, jacobian, jvp, value_and_gr
 
 def run_here(program: Program, inputs: dict[str, Any]) -> dict[str, Any]:
     """Compute all results with this package."""
-    return program.run(HERE | inputs)
+    return {name: np.asarray(raw(x)) for name, x in program.run(HERE | inputs).items()}

@@ -52,7 +52,7 @@ def vjp(f: Callable[..., Any], *args: Any, argnums: Argnums = ()) -> Any:
 
 def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
     """One forward, one backward, and one backward through that backward: there is no forward mode."""
-    value = [f(*primals) for _ in range(3)][0]
+    value, *_ = [f(*primals) for _ in range(3)]
     return value, value
 
 

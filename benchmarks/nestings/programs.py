@@ -7,6 +7,7 @@ three) and ``I`` (the unit matrix), and the side says what these are.
 from __future__ import annotations
 
 import ast
+import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,7 +60,9 @@ class Program:
     @cached_property
     def outputs(self) -> list[str]:
         """The names of what its lines compute, functions and pullbacks left out."""
-        assigned = [node for node in ast.parse(self.text).body if isinstance(node, ast.Assign)]
+        lines = ast.parse(self.text).body
+        lines = [inner for line in lines for inner in (line.body if isinstance(line, ast.With) else [line])]
+        assigned = [line for line in lines if isinstance(line, ast.Assign)]
         names = [name.id for node in assigned for name in ast.walk(node.targets[0]) if isinstance(name, ast.Name)]
         return [name for name in names if name[0] not in "fp"]
 
@@ -71,7 +74,8 @@ class Program:
 
     def complete(self, made: dict[str, str] | None = None) -> str:
         """The program as it can be pasted; ``made`` says how an input is written where it is no plain array."""
-        lines = [f"{name} = {(made or {}).get(name, 'np.array({})').format(x)}" for name, x in self.inputs.items()]
+        named = {name: x for name, x in self.inputs.items() if re.search(rf"\b{name}\b", self.text)}
+        lines = [f"{name} = {(made or {}).get(name, 'np.array({})').format(x)}" for name, x in named.items()]
         return "\n".join(
             [
                 "import numpy as np",
