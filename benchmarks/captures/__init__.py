@@ -2,8 +2,8 @@
 
 A program transforms a function that holds Tensors from outside, leaves that require a gradient among them. What the
 transform returns enters a loss together with the leaves, and ``backward()`` reaches them through both. Values and the
-gradients of all leaves must agree with PyTorch, and a result is a Tensor on the graph if it depends on a leaf outside,
-a plain array if it depends on none.
+gradients of all leaves must agree with PyTorch. A result that depends on a leaf outside is a Tensor on the graph; where
+the function depends on none, or under ``no_grad()``, there is no graph.
 
 To read in this order, which is that of the imports:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,7 @@ from benchmarks.nestings.compare import differing
 from benchmarks.nestings.shrinking import shrunk
 from benchmarks.nestings.tally import Tally
 
-TRANSFORMED = tuple("ygutj")  # how the names of what a transform returns begin
+TRANSFORMED = r"^ *(\w+, )?{}\b.* = (p\d+|vjp|jvp|((grad|value_and_grad|hvp|jacobian|hessian)\(.*\)))\("
 
 
 @dataclass(frozen=True)
@@ -44,36 +45,21 @@ def verdict(program: Capturing) -> tuple[str, str]:
         return "error", "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
     if values := differing(outcome.values, reference.values):
         return "value", values[0]
-    if misplaced := misplaced_results(program, outcome, reference):
-        return "place", misplaced[0]
+    if places := misplaced(program, outcome, reference):
+        return "place", places[0]
     if gradients := differing(outcome.gradients, reference.gradients):
         return "gradient", f"gradient of {gradients[0]}"
     return "", ""
 
 
-def misplaced_results(program: Capturing, outcome: Outcome, reference: Outcome) -> list[str]:
+def misplaced(program: Capturing, outcome: Outcome, reference: Outcome) -> list[str]:
     """Say which results of transforms are on the graph and should not be, or the other way round."""
-    wrong = []
-    for name, place in outcome.places.items():
-        expected = reference.places[name]
-        if not name.startswith(TRANSFORMED) or expected == "either":
-            continue
-        alone = all(reference.places[other] == "plain" for other in parts(name, reference))
-        if not program.recorded:
-            right = place != "on the graph"
-        elif expected == "plain" and not alone:
-            right = True
-        else:
-            right = place == expected
-        if not right:
-            wrong.append(f"{name} is {place}, should be {expected}")
-    return wrong
-
-
-def parts(name: str, outcome: Outcome) -> list[str]:
-    """The leaves of the result to which this one belongs."""
-    whole = name.partition("[")[0]
-    return [other for other in outcome.places if other.partition("[")[0] == whole]
+    return [
+        f"{name} is {place}, should be {reference.places[name]}"
+        for name, place in outcome.places.items()
+        if re.search(TRANSFORMED.format(name.partition("[")[0]), program.text, re.MULTILINE)
+        and reference.places[name] not in (place, "either")
+    ]
 
 
 def fails(kind: str, program: Capturing) -> bool:

@@ -32,10 +32,6 @@ class Capturing(Program):
     constants: tuple[str, ...]
     network: Network | None
 
-    @property
-    def recorded(self) -> bool:
-        return "no_grad" not in self.text
-
     def shown(self) -> str:
         made = {name: "Tensor({}, requires_grad=True)" for name in self.leaves}
         made |= {name: "Tensor({})" for name in self.constants}

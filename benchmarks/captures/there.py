@@ -30,13 +30,11 @@ def derivatives(outputs: Any, inputs: Any, cotangents: Any, **options: Any) -> A
     pairs = zip(tree_leaves(outputs), tree_leaves(cotangents), strict=True)
     kept = [(y, u) for y, u in pairs if y.requires_grad]
     leaves = tree_leaves(inputs)
-    if kept:
-        ys, us = zip(*kept, strict=True)
-        gradients = torch.autograd.grad(ys, leaves, us, materialize_grads=True, create_graph=True, **options)
-    else:
-        gradients = [torch.zeros_like(x) for x in leaves]
-    remaining = iter(gradients)
-    return tree_map(lambda x: next(remaining), inputs)
+    if not kept:
+        return tree_map(torch.zeros_like, inputs)
+    ys, us = zip(*kept, strict=True)
+    gradients = iter(torch.autograd.grad(ys, leaves, us, materialize_grads=True, create_graph=True, **options))
+    return tree_map(lambda x: next(gradients), inputs)
 
 
 def variable(x: Any) -> Any:
@@ -49,17 +47,25 @@ def outside(tree: Any) -> Any:
     return tree if torch.is_grad_enabled() else tree_map(lambda x: x.detach(), tree)
 
 
+def tied(value: Any) -> Any:
+    """Let each part of a value depend on all parts by its graph: what a function depends on, its results may."""
+    parts = [y for y in tree_leaves(value) if y.requires_grad]
+    nothing = sum(torch.sum(0 * y) for y in parts)
+    return tree_map(lambda y: y + nothing, value) if parts else value
+
+
 def vjp(f: Callable[..., Any], *args: Any, argnums: Argnums = ()) -> Any:
     numbers = [argnums] if isinstance(argnums, int) else argnums or range(len(args))
     places = [i % len(args) for i in numbers]
     with torch.enable_grad():
         given = [tree_map(variable, x) if i in places else x for i, x in enumerate(args)]
         value = f(*given)
+        value = tied(value)
     chosen = given[places[0]] if isinstance(argnums, int) else tuple(given[i] for i in places)
 
     def pullback(cotangents: Any) -> Any:
         with torch.enable_grad():
-            gradients = derivatives(value, chosen, cotangents)
+            gradients = tied((value, derivatives(value, chosen, cotangents)))[1]
         return outside(gradients)
 
     return outside(value), pullback
@@ -81,7 +87,7 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
     with torch.enable_grad():
         value, pullback = vjp(f, *primals)
         cotangents = tree_map(lambda y: torch.zeros_like(y, requires_grad=True), value)
-        product = derivatives(pullback(cotangents), cotangents, tangents)
+        product = tied((value, derivatives(pullback(cotangents), cotangents, tangents)))[1]
     return outside(value), outside(product)
 
 

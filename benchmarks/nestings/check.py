@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,6 @@ def slowness(program: Program) -> float:
 
 
 def seconds(program: Program, space: dict[str, Any]) -> float:
-    start = perf_counter()
+    start = process_time()
     program.run(space)
-    return perf_counter() - start
+    return process_time() - start

@@ -28,7 +28,7 @@ FORMS = {
             "({S} / (2 + np.sin({S})))",
         ),
         *("({V} @ {V})", "np.sum({V} * {V})", "np.mean({V})", "{V}[1]", "np.prod(np.cos({V}))", "np.sum(np.sin({M}))"),
-        *("np.log1p({V} @ {V})", "np.linalg.det(I + np.tanh({M}) / 4)", "np.trace({M})"),
+        *("np.log1p(np.sum({V} ** 2))", "np.linalg.det(I + np.tanh({M}) / 4)", "np.trace({M})"),
         *("np.sqrt(1 + {S} ** 2)", "({S} / (2 + np.sin({S})))"),
     ],
     V: [
