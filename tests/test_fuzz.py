@@ -13,11 +13,11 @@ pytest.importorskip("benchmarks.fuzz")
 from benchmarks.fuzz.__main__ import main
 from benchmarks.fuzz.compare import agree, differing, is_rounding
 from benchmarks.fuzz.drawing import program
-from benchmarks.fuzz.fuzzer import seeds_from
 from benchmarks.fuzz.operations import TABLE
 from benchmarks.fuzz.programs import Line, Program
 from benchmarks.fuzz.tally import catalogue
 from benchmarks.fuzz.there import run_there
+from benchmarks.seeds import seeds_from
 from tinygrad_kr.primitives import elementwise, linalg, reductions
 
 

@@ -6,9 +6,10 @@ import argparse
 import sys
 from time import perf_counter
 
-from benchmarks.fuzz.fuzzer import Fuzzer, seeds_from, tallies
+from benchmarks.fuzz.fuzzer import Fuzzer
 from benchmarks.fuzz.tally import Tally, report
 from benchmarks.progress import Progress
+from benchmarks.seeds import checked, in_chunks, seeds_from
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -29,10 +30,9 @@ def main(argv: list[str] | None = None) -> int:
     options = arguments(argv)
     fuzzer = Fuzzer(options.length, options.second, options.verbose)
     seeds = seeds_from(options.seed, options.count) if options.only is None else [options.only]
-    size = max(1, min(500, len(seeds) // 20))
-    chunks = [seeds[i : i + size] for i in range(0, len(seeds), size)]
+    chunks = in_chunks(seeds, 500)
     progress, total, start = Progress(len(chunks)), Tally(), perf_counter()
-    for tally in tallies(fuzzer, chunks, options.jobs):
+    for tally in checked(fuzzer.check, chunks, options.jobs):
         total.add(tally)
         for mismatch in tally.mismatches:
             progress.write(mismatch + "\n")

@@ -1,12 +1,9 @@
-"""The run: programs drawn, run on both sides and compared, in several processes if wanted."""
+"""Programs drawn, run on both sides and compared."""
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-
-import numpy as np
 
 from benchmarks.fuzz.compare import difference, differing, is_rounding
 from benchmarks.fuzz.drawing import program
@@ -61,17 +58,3 @@ class Fuzzer:
     def command(self, seed: int) -> str:
         second = " --second" if self.second else ""
         return f"python -m benchmarks.fuzz --only {seed} --length {self.length}{second}"
-
-
-def seeds_from(seed: int, count: int) -> list[int]:
-    """Return a seed for each program: of (seed, index), so that each program can be had by itself."""
-    return [int(np.random.SeedSequence((seed, i)).generate_state(1, np.uint64)[0]) for i in range(count)]
-
-
-def tallies(fuzzer: Fuzzer, chunks: list[list[int]], jobs: int) -> Iterator[Tally]:
-    """Check chunk by chunk, in processes of their own if there are several jobs."""
-    if jobs == 1:
-        yield from map(fuzzer.check, chunks)
-        return
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap_unordered(fuzzer.check, chunks)
