@@ -476,10 +476,15 @@ def one(dtype: Any) -> Any:
 
 
 def apply(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """Carry out a NumPy function on Tensors."""
+    """Carry out a NumPy function on Tensors; an error of this package's own starts its traceback here."""
     if function in PLAIN:
         return without_gradient(function, raw(args), raw(kwargs))
-    return implemented(function, args, kwargs)
+    try:
+        return implemented(function, args, kwargs)
+    except Exception as error:
+        if type(error).__module__ != "tinygrad_kr.errors" or mode.get().debugging:
+            raise
+        raise error.with_traceback(None) from error.__cause__
 
 
 def array_of(data: Any) -> Any:
