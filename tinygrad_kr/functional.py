@@ -321,7 +321,7 @@ def linear(x: Any, w: Any, b: Any) -> Any:
     array([[3.5],
            [3.5]])
     """
-    return linalg.linear(floats(x), floats(w), floats(b))
+    return linalg.linear(x, floats(w), b)
 
 
 def conv2d(x: Any, w: Any, b: Any = None, stride: Any = 1, padding: Any = 0) -> Any:
@@ -360,8 +360,8 @@ def conv2d(x: Any, w: Any, b: Any = None, stride: Any = 1, padding: Any = 0) -> 
              [20.5, 24.5]]]])
     """
     where = {"stride": _pair("conv2d", "stride", stride, 1), "padding": _pair("conv2d", "padding", padding, 0)}
-    x, w = floats(x), floats(w)
-    return convolution.conv2d(x, w, **where) if b is None else convolution.conv2d_with_bias(x, w, floats(b), **where)
+    w = floats(w)
+    return convolution.conv2d(x, w, **where) if b is None else convolution.conv2d_with_bias(x, w, b, **where)
 
 
 def max_pool2d(x: Any, size: Any = 2, stride: Any = None, padding: Any = 0) -> Any:
@@ -484,7 +484,7 @@ def sum_squares_error(y: Any, t: Any) -> Any:
     0.09750000000000003
     """
     require_same_shape("sum_squares_error", y, t)
-    return 0.5 * np.sum((floats(y) - floats(t)) ** 2)
+    return 0.5 * np.sum((floats(y) - t) ** 2)
 
 
 def mean_squared_error(y: Any, t: Any) -> Any:
@@ -508,7 +508,7 @@ def mean_squared_error(y: Any, t: Any) -> Any:
     2.0
     """
     require_same_shape("mean_squared_error", y, t)
-    return np.mean((floats(y) - floats(t)) ** 2)
+    return np.mean((floats(y) - t) ** 2)
 
 
 def cross_entropy_error(y: Any, t: Any, delta: float = 1e-7) -> Any:

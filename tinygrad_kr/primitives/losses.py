@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from tinygrad_kr.engine.arrays import is_foreign, plain_array
 from tinygrad_kr.engine.callers import warn
@@ -86,7 +87,7 @@ def floats(value: Any) -> Any:
 
     In their own dtype, integers would wrap around (8 bits hold no 256), and NumPy would answer in float16.
     """
-    if type(value) is not Tensor:
+    if type(value) is not Tensor and type(value) is not ndarray:
         value = value if is_foreign(value) else plain_array(value, "floats")
     return value if value.dtype.kind == "f" else value.astype(np.float64)
 
