@@ -530,9 +530,10 @@ def test_the_operation_that_made_it_is_named() -> None:
     made = trainer("SGD", model=Logarithm(), schedule=None, clip=None)
     made.loss = lambda scores, t: F.softmax_cross_entropy(scores, t) + 3 * np.sum(made.model.head.a)
     message = failing(made)
-    first, operation, layer, advice = message.split("\n")
+    first, operation, remedy, layer, advice = message.split("\n")
     assert first == "Trainer: the loss is not finite in epoch 2, step 1 (learning rate 0.1)"
     assert operation.startswith("  log made nan at index (0,) of finite operands (1,), called at ")
+    assert remedy.startswith("  log of 0 or of a negative number: ")
     assert layer == "  in layer 'head' of Logarithm: Log()"
     assert advice == "  try a smaller lr than 0.1, clip=1.0, or schedule=warm_up(...)"
 

@@ -66,7 +66,7 @@ def sigmoid(x: Any) -> Any:
     >>> float(sigmoid(0.0))
     0.5
     """
-    return activations.sigmoid(floats(x))
+    return activations.sigmoid(x)
 
 
 def tanh(x: Any) -> Any:
@@ -105,7 +105,7 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Any:
     >>> leaky_relu(np.array([-1.0, 2.0]), slope=0.5)
     array([-0.5,  2. ])
     """
-    return activations.leaky_relu(floats(x), slope=slope)
+    return activations.leaky_relu(x, slope=slope)
 
 
 def identity(x: Any) -> Any:
@@ -140,7 +140,7 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     >>> elu(np.array([-1000.0, 2.0]))
     array([-1.,  2.])
     """
-    return activations.elu(floats(x), alpha=alpha)
+    return activations.elu(x, alpha=alpha)
 
 
 def selu(x: Any) -> Any:
@@ -151,7 +151,7 @@ def selu(x: Any) -> Any:
     >>> selu(np.array([-1000.0, 1.0])).round(4)
     array([-1.7581,  1.0507])
     """
-    return 1.0507009873554805 * activations.elu(floats(x), alpha=1.6732632423543772)
+    return 1.0507009873554805 * activations.elu(x, alpha=1.6732632423543772)
 
 
 def gelu(x: Any) -> Any:
@@ -164,7 +164,7 @@ def gelu(x: Any) -> Any:
     >>> gelu(np.array([-1.0, 0.0, 1.0])).round(4)
     array([-0.1588,  0.    ,  0.8412])
     """
-    return activations.gelu(floats(x))
+    return activations.gelu(x)
 
 
 def silu(x: Any) -> Any:
@@ -175,7 +175,7 @@ def silu(x: Any) -> Any:
     >>> silu(np.array([-1.0, 0.0, 1000.0])).round(4)
     array([-2.689e-01,  0.000e+00,  1.000e+03])
     """
-    return activations.silu(floats(x))
+    return activations.silu(x)
 
 
 def softplus(x: Any) -> Any:
@@ -186,7 +186,7 @@ def softplus(x: Any) -> Any:
     >>> softplus(np.array([-1000.0, 0.0, 1000.0])).round(4)
     array([0.000e+00, 6.931e-01, 1.000e+03])
     """
-    return activations.softplus(floats(x))
+    return activations.softplus(x)
 
 
 def softsign(x: Any) -> Any:
@@ -197,7 +197,7 @@ def softsign(x: Any) -> Any:
     >>> softsign(np.array([-1.0, 3.0]))
     array([-0.5 ,  0.75])
     """
-    return activations.softsign(floats(x))
+    return activations.softsign(x)
 
 
 def hard_sigmoid(x: Any) -> Any:
@@ -230,7 +230,7 @@ def logsumexp(x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool 
     >>> float(logsumexp(np.array([1000.0, 1000.0])))
     1000.6931471805599
     """
-    return activations.logsumexp(floats(x), axis=axis, keepdims=keepdims)
+    return activations.logsumexp(x, axis=axis, keepdims=keepdims)
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
@@ -252,7 +252,6 @@ def softmax(x: Any, axis: int = -1) -> Any:
     >>> softmax(np.array([0.3, 2.9, 4.0])).round(3)
     array([0.018, 0.245, 0.737])
     """
-    x = floats(x)
     losses.warn_of_probabilities("softmax", x)
     return activations.softmax(x, axis=axis)
 
@@ -265,7 +264,7 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     >>> log_softmax(np.array([0.0, 1000.0]))
     array([-1000.,     0.])
     """
-    return activations.log_softmax(floats(x), axis=axis)
+    return activations.log_softmax(x, axis=axis)
 
 
 def standardize(x: Any, axis: Any = -1, eps: float = 1e-5) -> Any:
@@ -294,7 +293,7 @@ def standardize(x: Any, axis: Any = -1, eps: float = 1e-5) -> Any:
     array([[-1.,  1.],
            [-1.,  1.]])
     """
-    return reductions.standardize(floats(x), axis=axis, eps=eps)
+    return reductions.standardize(x, axis=axis, eps=eps)
 
 
 def linear(x: Any, w: Any, b: Any) -> Any:
@@ -321,7 +320,7 @@ def linear(x: Any, w: Any, b: Any) -> Any:
     array([[3.5],
            [3.5]])
     """
-    return linalg.linear(x, floats(w), b)
+    return linalg.linear(x, w, b)
 
 
 def conv2d(x: Any, w: Any, b: Any = None, stride: Any = 1, padding: Any = 0) -> Any:
@@ -360,7 +359,6 @@ def conv2d(x: Any, w: Any, b: Any = None, stride: Any = 1, padding: Any = 0) -> 
              [20.5, 24.5]]]])
     """
     where = {"stride": _pair("conv2d", "stride", stride, 1), "padding": _pair("conv2d", "padding", padding, 0)}
-    w = floats(w)
     return convolution.conv2d(x, w, **where) if b is None else convolution.conv2d_with_bias(x, w, b, **where)
 
 

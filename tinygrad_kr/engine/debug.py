@@ -35,9 +35,10 @@ class debug(Switch):
 
     __slots__ = ()
 
-    def changed(self, mode: Mode) -> tuple[bool, bool]:
-        """Keep what the mode says of recording."""
-        return mode.recording, True
+    @classmethod
+    def inside(cls, outer: Mode) -> Mode:
+        """Return the mode inside a block: recording or not as outside."""
+        return Mode(outer.recording, True, cls, outer)
 
 
 class Origin:

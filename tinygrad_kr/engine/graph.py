@@ -10,10 +10,10 @@ from __future__ import annotations
 import inspect
 import itertools
 import operator
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextvars import ContextVar
 from functools import partial, wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 from numpy import ndarray
@@ -30,19 +30,16 @@ R = TypeVar("R")
 numbers = itertools.count(1)
 
 
-class Mode:
-    """How operations are carried out in the current thread or task, and which Switch says so."""
+class Mode(NamedTuple):
+    """How operations are carried out in a thread or task; which kind of Switch said so, and what was before."""
 
-    __slots__ = ("debugging", "outer", "recording", "switch")
-
-    def __init__(self, recording: bool, debugging: bool, switch: Switch | None, outer: Mode | None) -> None:
-        self.recording = recording
-        self.debugging = debugging
-        self.switch = switch
-        self.outer = outer
+    recording: bool = True
+    debugging: bool = False
+    kind: type[Switch] | None = None
+    outer: Mode | None = None
 
 
-RECORDING = Mode(recording=True, debugging=False, switch=None, outer=None)
+RECORDING = Mode()
 mode: ContextVar[Mode] = ContextVar("tinygrad_kr_mode", default=RECORDING)
 
 
@@ -54,26 +51,22 @@ class Switch:
 
     __slots__ = ()
 
-    def changed(self, mode: Mode) -> tuple[bool, bool]:
-        """Return recording and debugging as they are inside the block."""
+    @classmethod
+    def inside(cls, outer: Mode) -> Mode:
+        """Return the mode inside a block."""
         raise NotImplementedError
 
     def __enter__(self) -> None:
-        outer = mode.get()
-        mode.set(Mode(*self.changed(outer), self, outer))
+        mode.set(self.inside(mode.get()))
 
     def __exit__(self, *error: object) -> None:
-        found, inside = mode.get(), []
-        while found.switch is not self:
-            if found.switch is None or found.outer is None:
-                return  # entered in another context, by a generator that ends in this one
-            inside.append(found.switch)
-            found = found.outer
-        assert found.outer is not None
-        state = found.outer
-        for switch in reversed(inside):  # blocks that were opened later and are still open
-            state = Mode(*switch.changed(state), switch, state)
-        mode.set(state)
+        state = mode.get()
+        if state.kind is type(self) and state.outer is not None:
+            mode.set(state.outer)
+        elif state.kind is not None and state.outer is not None:  # a block of another kind, opened later, is still open
+            mode.set(state.outer)
+            self.__exit__()
+            mode.set(state.kind.inside(mode.get()))
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function, which then runs inside the block."""
@@ -116,9 +109,13 @@ class no_grad(Switch):
 
     __slots__ = ()
 
-    def changed(self, mode: Mode) -> tuple[bool, bool]:
-        """Keep what the mode says of debugging."""
-        return False, mode.debugging
+    @classmethod
+    def inside(cls, outer: Mode) -> Mode:
+        """Return the mode inside a block: debugging as outside."""
+        return SILENT if outer is RECORDING else Mode(False, outer.debugging, cls, outer)
+
+
+SILENT = Mode(False, False, no_grad, RECORDING)
 
 
 class recording(Switch):
@@ -126,9 +123,10 @@ class recording(Switch):
 
     __slots__ = ()
 
-    def changed(self, mode: Mode) -> tuple[bool, bool]:
-        """Keep what the mode says of debugging."""
-        return True, mode.debugging
+    @classmethod
+    def inside(cls, outer: Mode) -> Mode:
+        """Return the mode inside a block: debugging as outside."""
+        return Mode(True, outer.debugging, cls, outer)
 
 
 class Leaf:
@@ -191,7 +189,7 @@ class Node:
 
 
 def walk(
-    seeds: Mapping[Link, Array],
+    seeds: dict[Link, Array],
     wanted: Sequence[Link] | None = None,
     *,
     retain_graph: bool = False,
@@ -203,7 +201,8 @@ def walk(
     Parameters
     ----------
     seeds : dict of arrays by Node or Leaf
-        Where to start, each with its cotangent, an array of its shape. How a cotangent was computed is not looked at.
+        Where to start, each with its cotangent, an array of its shape; used up. How a cotangent was computed is not
+        looked at.
     wanted : sequence of Nodes and Leaves, optional
         Where to stop; only what lies between them and the seeds is walked. Default: all Leaves.
     retain_graph : bool
@@ -223,8 +222,8 @@ def walk(
     """
     order = reachable(seeds, since)
     useful = None if wanted is None else leading_to(wanted, order)
-    stops = frozenset(wanted or ())
-    gradients: dict[Link, Array] = dict(seeds)
+    stops = frozenset(wanted) if wanted else ()
+    gradients = seeds
     borrowed = set(seeds)
     for node in order:
         if node in stops or node not in gradients:
@@ -268,7 +267,10 @@ def walk(
 
 def reachable(roots: Iterable[Link], since: int) -> list[Any]:
     """All Nodes that the roots depend on, latest first: every Node comes before the Nodes it depends on."""
-    found: list[Any] = [root for root in roots if type(root) is Node and root.number > since]
+    found: list[Any] = []
+    for root in roots:
+        if type(root) is Node and root.number > since:
+            found.append(root)
     seen = set(found)
     for node in found:  # grows as it is read
         for link in node.links:

@@ -37,6 +37,9 @@ class Primitive:
     expects : callable, optional
         Given the operands' shapes and the parameters, says in words what the forward function expects of them. It is
         asked only once the forward function has failed.
+    real : bool
+        Whether it is about real numbers: integers and booleans are then taken as float64. Otherwise NumPy decides, and
+        may compute in as few bits as they have.
     residue : callable, optional
         For a forward function that returns its output and one intermediate result more, which rules may ask for as
         ``r``: how to compute ``r`` again from operands and static parameters (by name), for when the rules themselves
@@ -59,7 +62,10 @@ class Primitive:
     array([ 3., 12.])
     """
 
-    __slots__ = ("_defaults", "_plans", "expects", "forward", "known", "last", "name", "operands", "residue", "rules")
+    __slots__ = (
+        *("_defaults", "_plans", "expects", "forward", "known"),
+        *("last", "name", "operands", "real", "residue", "rules"),
+    )
 
     def __init__(
         self,
@@ -68,12 +74,14 @@ class Primitive:
         /,
         *,
         expects: Callable[..., str] | None = None,
+        real: bool = False,
         residue: Callable[..., Any] | None = None,
         **rules: Rule | None,
     ) -> None:
         self.name = name
         self.forward = forward
         self.expects = expects
+        self.real = real
         self.residue = residue
         self.operands = tuple(rules)
         self.last = len(rules) - 1  # its rule also serves the operands that follow
@@ -107,12 +115,14 @@ class Primitive:
                 arrays.append(operand if kind is ndarray or kind in SCALARS else self._array(operand, operands))
                 links.append(None)
             bit += bit
+        if self.real and not wants:
+            arrays = [as_real(array) for array in arrays]
         state = mode.get()
         try:
-            if state.debugging:
-                output = at_calling_line(partial(self.forward, *arrays, **params), remedy(self.name))
-            else:
+            if state is RECORDING or not state.debugging:
                 output = self.forward(*arrays, **params)
+            else:
+                output = at_calling_line(partial(self.forward, *arrays, **params), remedy(self.name))
         except RuntimeWarning:
             output = at_calling_line(partial(self.forward, *arrays, **params))
         except (ValueError, IndexError) as error:
@@ -126,7 +136,7 @@ class Primitive:
         if type(output) is not ndarray:
             if type(output) is Tensor:
                 raise self._about_tensors(params)
-            output = plain_array(output, self.name)
+            output = np.asarray(output) if isinstance(output, np.generic) else plain_array(output, self.name)
         fresh = output.base is None and output is not arrays[0]
         version = None if fresh else shared_version(output, operands)
         if state is not RECORDING:
@@ -147,7 +157,10 @@ class Primitive:
         for i in dropped:
             arrays[i] = None
         if params:
-            params = self._frozen(params)
+            for value in params.values():
+                if type(value) not in UNCHANGING:
+                    params = self._frozen(params)
+                    break
         node = Node(self, links, arrays, params, output, guards)
         if state.debugging:
             record_origin(node)
@@ -171,10 +184,9 @@ class Primitive:
 
     def _frozen(self, params: dict[str, Any]) -> dict[str, Any]:
         """Return parameters that nobody else can change before the backward pass; refuse those that no rule knows."""
-        unknown = params.keys() - self._defaults.keys()
-        if unknown:
-            raise TypeError(f"{self.name}: takes no parameter {', '.join(sorted(unknown))}")
-        return {name: value if type(value) in UNCHANGING else frozen(value) for name, value in params.items()}
+        if not self._defaults:
+            raise TypeError(f"{self.name}: takes no parameter {', '.join(params)}")
+        return {name: frozen(value) for name, value in params.items()}
 
     def pull_back(self, node: Node, position: int, g: Any, wrap: Wrap | None) -> Any:
         """Apply the rule of one operand, with the parameters it asks for, recorded if ``wrap`` is given."""
@@ -251,6 +263,11 @@ def is_about_values(error: Exception) -> bool:
 
 
 UNCHANGING = frozenset((int, float, bool, str, slice, type(None)))
+
+
+def as_real(array: Any) -> Any:
+    """Return integers and booleans as float64, anything else as it is."""
+    return array if np.asarray(array).dtype.kind not in "iub" else np.asarray(array, np.float64)
 
 
 def frozen(value: Any) -> Any:

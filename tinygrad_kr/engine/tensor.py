@@ -218,14 +218,15 @@ class Tensor:
                     leaf.grad = g.copy() if leaf in borrowed else g
 
     def _cotangent(self, gradient: Any) -> Any:
+        data = self.data
         if gradient is None:
-            if self.size != 1:
+            if data.size != 1:
                 raise ShapeError(
                     f"backward: the gradient of {self.label()} {self.shape} needs a cotangent, since only a single "
                     f"number has a gradient by itself.\n  reduce it first, for example np.sum(t).backward(), or call "
                     f"t.backward(gradient) with an array of shape {self.shape}"
                 )
-            return one(self.dtype).reshape(self.shape)
+            return one(data.dtype) if data.ndim == 0 else one(data.dtype).reshape(data.shape)
         gradient = np.asarray(gradient, dtype=self.dtype)
         if gradient.shape != self.shape:
             raise ShapeError(f"backward: the cotangent must have the shape {self.shape}, got {gradient.shape}")

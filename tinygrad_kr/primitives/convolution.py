@@ -17,6 +17,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from tinygrad_kr.engine.primitive import Primitive
 from tinygrad_kr.engine.tensor import raw
+from tinygrad_kr.primitives.linalg import real_product
 
 Pair = tuple[int, int]  # vertical, horizontal
 
@@ -118,7 +119,7 @@ def _conv2d(x: Any, w: Any, *, stride: Pair, padding: Pair) -> Any:
     columns = _windows(x, size=w.shape[2:], stride=stride, padding=padding)
     if len(columns) != w.shape[1]:
         raise ValueError(f"the images have {len(columns)} channels, the filters {w.shape[1]}")
-    y = np.dot(matrix(w, 1), matrix(columns, 3))
+    y = real_product(matrix(w, 1), matrix(columns, 3))
     return batch_first(np.reshape(y, (len(w), *columns.shape[3:])))
 
 

@@ -11,7 +11,7 @@ from numpy import ndarray
 from tinygrad_kr.engine.arrays import is_foreign, plain_array
 from tinygrad_kr.engine.callers import warn
 from tinygrad_kr.engine.graph import Node
-from tinygrad_kr.engine.primitive import Primitive
+from tinygrad_kr.engine.primitive import Primitive, as_real
 from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.errors import DtypeError, LabelError, ShapeError
 from tinygrad_kr.primitives.activations import softmax
@@ -87,9 +87,11 @@ def floats(value: Any) -> Any:
 
     In their own dtype, integers would wrap around (8 bits hold no 256), and NumPy would answer in float16.
     """
-    if type(value) is not Tensor and type(value) is not ndarray:
-        value = value if is_foreign(value) else plain_array(value, "floats")
-    return value if value.dtype.kind == "f" else value.astype(np.float64)
+    if type(value) is Tensor:
+        return value if value._node is not None else Tensor(as_real(value.data), name=value.name)
+    if type(value) is not ndarray and not is_foreign(value):
+        value = plain_array(value, "floats")
+    return as_real(value)
 
 
 def require_same_shape(name: str, y: Any, t: Any) -> None:
@@ -103,7 +105,11 @@ def require_same_shape(name: str, y: Any, t: Any) -> None:
 
 def rows_and_targets(name: str, y: Any, t: Any) -> tuple[Any, Any, bool]:
     """Bring y to shape (N, C) and t to labels (N,) or rows (N, C), told apart by t's shape and dtype."""
-    y, t = floats(y), t if isinstance(t, Tensor) and t.requires_grad else np.asarray(raw(t))
+    y = floats(y)
+    if type(t) is not Tensor:
+        t = np.asarray(t)
+    elif t._node is None:
+        t = t.data
     if y.ndim == 2 and t.ndim == 1 and len(y) == len(t) > 0 and t.dtype.kind in "iu":
         return y, t, True
     if y.ndim == 0:
@@ -178,7 +184,7 @@ def warn_of_probabilities(name: str, scores: Any) -> None:
 
 def _are_probabilities(x: Any) -> bool:
     """Whether the rows of a mini-batch have no number below 0 and add up to 1; a few rows may do so by chance."""
-    if x.ndim < 2 or x.shape[-1] < 2 or x.size < MANY_ROWS * x.shape[-1] or x.min() < 0:
+    if x.dtype.kind != "f" or x.ndim < 2 or x.shape[-1] < 2 or x.size < MANY_ROWS * x.shape[-1] or x.min() < 0:
         return False
     return bool(np.max(np.abs(np.sum(x, axis=-1) - 1)) < 8 * np.finfo(x.dtype).eps)
 

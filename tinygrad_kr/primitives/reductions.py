@@ -83,6 +83,7 @@ standardize = Primitive(
     "standardize",
     _standardize,
     expects=valid_axis,
+    real=True,
     residue=_inverse_std,
     x=lambda g, y, r, axis: r * (g - np.mean(g, axis, keepdims=True) - y * np.mean(g * y, axis, keepdims=True)),
 )
