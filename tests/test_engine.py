@@ -271,6 +271,14 @@ def test_a_rule_may_return_the_output() -> None:
     np.testing.assert_array_equal(y.data, before)
 
 
+def test_a_forward_function_may_be_compiled() -> None:
+    """What is written in C may have no signature to read: ``max``, and ``numpy.where`` before NumPy 2.4."""
+    larger = Primitive("larger", max, a=lambda g, a, b: g * (a >= b), b=lambda g, a, b: g * (a < b))
+    a, b = (Tensor(value, requires_grad=True) for value in (1.0, 2.0))
+    larger(a, b).backward()
+    assert (a.grad, b.grad) == (0, 1)
+
+
 # What is kept
 
 

@@ -248,7 +248,11 @@ def _parsed(primitive: Primitive, rule: Rule) -> tuple[Rule, tuple[int, ...], tu
 
 
 def _keyword_defaults(forward: Callable[..., Any]) -> dict[str, Any]:
+    """Return the static parameters of a forward function and their defaults; what is compiled has none."""
     if isinstance(forward, np.ufunc):
         return {}
-    parameters = inspect.signature(forward).parameters.values()
+    try:
+        parameters = inspect.signature(forward).parameters.values()
+    except ValueError:  # compiled, without a signature: numpy.where before NumPy 2.4
+        return {}
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
