@@ -9,3 +9,4 @@ for requirement in itertools.chain(project["dependencies"], *project["optional-d
     if not requirement.startswith(f"{project['name']}["):
         name, version = requirement.split(">=")
         print(f"{name}=={version}")
+print("pyparsing<3.3")  # it deprecates what matplotlib of that time calls, and in the tests warnings are errors
