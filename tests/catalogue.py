@@ -24,6 +24,9 @@ Array = Any
 Shape = tuple[int, ...]
 Layout = tuple[tuple[Shape, ...], dict[str, Any]]  # the shape of each operand, and the static parameters
 
+BEFORE_2_1 = np.lib.NumpyVersion(np.__version__) < "2.1.0"
+"""Whether NumPy calls the shape of ``np.reshape`` ``newshape``, and ``np.clip`` needs a bound."""
+
 GAP = 0.01
 """How far from a kink the operands stay: a hundred steps of the numerical gradient."""
 
@@ -638,7 +641,9 @@ CATALOGUE = [
         "clip",
         lambda x, low, high: np.clip(x, low, high),
         kinks=lambda x, low, high: tuple(x - bound for bound in (low, high) if bound is not None),
-        layouts=alone(low=st.sampled_from([None, -1, -0.5]), high=st.sampled_from([None, 1, 0.5])),
+        layouts=alone(low=st.sampled_from([None, -1, -0.5]), high=st.sampled_from([None, 1, 0.5])).filter(
+            lambda layout: not BEFORE_2_1 or {*layout[1].values()} != {None}
+        ),
     ),
     Declaration(
         "clip between bounds that learn",
@@ -856,7 +861,11 @@ CATALOGUE = [
     ),
     unary("atleast_1d", np.atleast_1d),
     unary("atleast_2d", np.atleast_2d),
-    unary("reshape", np.reshape, layouts=depending(shapes, shape=reshaped)),
+    unary(
+        "reshape",
+        (lambda x, shape: np.reshape(x, shape)) if BEFORE_2_1 else np.reshape,
+        layouts=depending(shapes, shape=reshaped),
+    ),
     unary("reshape, the method", lambda x, to: x.reshape(to), layouts=depending(shapes, to=reshaped)),
     unary("transpose", np.transpose, layouts=depending(shapes, axes=permutations)),
     unary("x.T", lambda x: x.T),

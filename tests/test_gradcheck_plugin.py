@@ -472,33 +472,52 @@ NOT_USED = """
 import sys
 
 def test_nothing_was_loaded_for_nothing():
-    loaded = {name for name in sys.modules if name.startswith("tinygrad_kr.gradcheck.")}
-    assert "tinygrad_kr.gradcheck.pytest_plugin" in loaded
-    assert not loaded & {"tinygrad_kr.gradcheck." + name for name in ("session", "pages", "pictures")}
-    assert not {"hypothesis", "matplotlib", "tqdm"} & set(sys.modules)
+    loaded = {name for name in sys.modules if name.startswith("tinygrad_kr")}
+    packages = {"tinygrad_kr", "tinygrad_kr._lazy", "tinygrad_kr.gradcheck"}
+    assert loaded == {*packages, "tinygrad_kr.gradcheck.pytest_plugin"}
+    assert not {"numpy", "hypothesis", "matplotlib", "tqdm"} & set(sys.modules)
+"""
+WITHOUT_NUMPY = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "numpy":
+            raise ImportError("no NumPy here")
+
+sys.meta_path.insert(0, Blocked())
+"""
+OLD_PYTEST = """
+import pytest
+
+del pytest.Stash, pytest.StashKey, pytest.Parser, pytest.TerminalReporter  # what pytest 6 does not have
 """
 
 
-def test_a_session_that_does_not_use_it_sees_nothing_of_it(tmp_path: Path) -> None:
-    (tmp_path / "test_other.py").write_text(NOT_USED)
-    command = [
-        sys.executable,
-        "-W",
-        "error",
-        "-m",
-        "pytest",
-        *ALONE,
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:hypothesispytest",
-    ]
+def in_another_project(folder: Path, tests: str, preparation: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the tests of a folder in a process of its own, with the plugin."""
+    (folder / "test_other.py").write_text(tests)
+    plugins = ("no:cacheprovider", "no:hypothesispytest", "tinygrad_kr.gradcheck.pytest_plugin")
+    arguments = [*ALONE, *(word for plugin in plugins for word in ("-p", plugin)), "test_other.py"]
+    code = f"{preparation}\nimport pytest, sys\nsys.exit(pytest.main({arguments!r}))"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""}
-    with_plugin = [*command, "-p", "tinygrad_kr.gradcheck.pytest_plugin", "test_other.py"]
-    done = subprocess.run(with_plugin, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    command = [sys.executable, "-W", "error", "-c", code]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("preparation", ["", WITHOUT_NUMPY, OLD_PYTEST], ids=["", "without NumPy", "old pytest"])
+def test_a_session_that_does_not_use_it_sees_nothing_of_it(preparation: str, tmp_path: Path) -> None:
+    done = in_another_project(tmp_path, NOT_USED, preparation)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "1 passed" in done.stdout and "gradient" not in done.stdout and "gradcheck" not in done.stdout
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["test_other.py"]
+
+
+def test_where_it_cannot_work_only_the_tests_that_use_it_fail(tmp_path: Path) -> None:
+    source = "def test_other():\n    pass\n\ndef test_gradient(check_gradients):\n    pass\n"
+    done = in_another_project(tmp_path, source, WITHOUT_NUMPY)
+    assert "1 passed, 1 error" in done.stdout and "ImportError: no NumPy here" in done.stdout
+    assert "INTERNALERROR" not in done.stdout and done.stderr == ""
 
 
 def test_it_needs_no_other_plugin(pytester: pytest.Pytester) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import subprocess
 import sys
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import tinygrad_kr
+import tinygrad_kr.gradcheck
 
 LIST_FOREIGN = """
 import importlib, sys
@@ -60,10 +65,55 @@ print(before == state())
     assert in_subprocess(code) == "True"
 
 
-def test_every_public_name_is_there() -> None:
-    assert len(set(tinygrad_kr.__all__)) == len(tinygrad_kr.__all__)
-    for name in tinygrad_kr.__all__:
-        assert getattr(tinygrad_kr, name) is not None
+LAZY = tinygrad_kr, tinygrad_kr.gradcheck
+
+
+@pytest.mark.parametrize("package", LAZY, ids=lambda package: package.__name__)
+def test_a_public_name_is_what_type_checkers_take_it_for(package: ModuleType) -> None:
+    """Each is loaded from the module that the package's imports for type checkers name, and is in every list."""
+    tree = ast.parse(Path(str(package.__file__)).read_text(encoding="utf-8"))
+    imports = [line for line in ast.walk(tree) if isinstance(line, ast.ImportFrom) and line.module != "typing"]
+    homes = {name.name: str(line.module) for line in imports for name in line.names if name.name != "on_demand"}
+    assert {*homes, "__version__"} >= set(package.__all__) >= set(homes)
+    assert len(set(package.__all__)) == len(package.__all__)
+    assert set(package.__all__) <= set(dir(package))
+    for name, home in homes.items():
+        assert getattr(package, name) is getattr(importlib.import_module(home), name)
+    with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'Tensr'"):
+        _ = package.Tensr
+
+
+@pytest.mark.parametrize("package", LAZY, ids=lambda package: package.__name__)
+def test_a_package_loads_nothing_before_it_is_used(package: ModuleType) -> None:
+    code = f"""
+import sys
+import {package.__name__} as package
+assert set(package.__all__) <= set(dir(package))
+print(*sorted(name for name in sys.modules if name in ("numpy", "tinygrad_kr.engine")))
+"""
+    assert in_subprocess(code) == ""
+
+
+def test_the_catalogue_is_complete_whichever_module_is_imported_first() -> None:
+    """Each module of the package on its own, as if in a fresh process: afterwards Tensors can do all they can."""
+    code = """
+import importlib, pkgutil, sys
+import numpy as np
+import tinygrad_kr
+
+modules = [module.name for module in pkgutil.walk_packages(tinygrad_kr.__path__, "tinygrad_kr.")]
+counts = set()
+for module in ["tinygrad_kr", *modules]:
+    for name in [name for name in sys.modules if name.startswith("tinygrad_kr")]:
+        del sys.modules[name]
+    importlib.import_module(module)
+    from tinygrad_kr.engine.tensor import Tensor
+    from tinygrad_kr.engine.dispatch import NUMPY, PLAIN
+    assert np.exp(Tensor([0.0])).tolist() == [1.0], module
+    counts.add((len(NUMPY), len(PLAIN)))
+assert len(modules) > 100 and len(counts) == 1 and min(counts) > (100, 10), (modules, counts)
+"""
+    assert in_subprocess(code) == ""
 
 
 def test_the_modules_users_import_import_each_on_its_own() -> None:

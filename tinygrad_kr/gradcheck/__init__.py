@@ -2,11 +2,26 @@
 
 ``check_gradients`` reports, ``assert_gradients`` raises. For hypothesis there are ``gradcheck.strategies`` and
 ``gradcheck.properties``, for pytest the fixtures of ``gradcheck.pytest_plugin``; they are imported by name, since they
-need more than NumPy.
+need more than NumPy. NumPy itself is loaded when the first of the names below is asked for: every pytest session of
+everyone who installed the package imports this module.
 """
 
-from tinygrad_kr.gradcheck.check import GradientMismatch, assert_gradients, check_gradients
-from tinygrad_kr.gradcheck.report import Report
-from tinygrad_kr.gradcheck.verdict import Companion, Finding, Verdict
+from typing import TYPE_CHECKING
+
+from tinygrad_kr._lazy import on_demand
+
+if TYPE_CHECKING:
+    from tinygrad_kr.gradcheck.check import GradientMismatch, assert_gradients, check_gradients
+    from tinygrad_kr.gradcheck.report import Report
+    from tinygrad_kr.gradcheck.verdict import Companion, Finding, Verdict
+else:
+    __getattr__, __dir__ = on_demand(
+        __name__,
+        {
+            "check": ["GradientMismatch", "assert_gradients", "check_gradients"],
+            "report": ["Report"],
+            "verdict": ["Companion", "Finding", "Verdict"],
+        },
+    )
 
 __all__ = ["Companion", "Finding", "GradientMismatch", "Report", "Verdict", "assert_gradients", "check_gradients"]

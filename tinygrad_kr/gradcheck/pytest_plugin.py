@@ -6,13 +6,15 @@ does not, ``--gradcheck-report=FILE.html`` writes all reports to one page.
 
 In every session that used a fixture, a gradient that is wrong by little must be found wrong, or the session fails.
 
-Every session of everyone who installed the package loads this module: it imports the rest when a fixture is used.
+Every session of everyone who installed the package loads this module. It imports the rest, and NumPy, when a fixture is
+used, and asks nothing of pytest that some version lacks: whatever is wrong here must not end their session.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -24,18 +26,18 @@ if TYPE_CHECKING:
 
 __all__ = ["assert_gradients", "check_gradients"]
 
-RECORDER = pytest.StashKey["Recorder"]()
+RECORDERS: weakref.WeakKeyDictionary[pytest.Config, Recorder] = weakref.WeakKeyDictionary()
 
 
 def _recorder(config: pytest.Config) -> Recorder:
     """Return the session's recorder; make it when it is first asked for."""
-    if RECORDER not in config.stash:
+    if config not in RECORDERS:
         from tinygrad_kr.gradcheck.session import Recorder
 
         path = config.getoption("gradcheck_report")
         folder = config.invocation_params.dir
-        config.stash[RECORDER] = Recorder(config.getoption("gradcheck"), folder / path if path else None)
-    return config.stash[RECORDER]
+        RECORDERS[config] = Recorder(config.getoption("gradcheck"), folder / path if path else None)
+    return RECORDERS[config]
 
 
 def _running_test() -> str:
@@ -125,9 +127,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     to_controller: dict[str, Any] | None = getattr(config, "workeroutput", None)  # in a worker of pytest-xdist
     if config.getoption("gradcheck_report") and to_controller is None and not config.option.collectonly:
         _recorder(config)  # there is a page to write, even if it says that nothing was checked
-    if RECORDER not in config.stash:
+    if config not in RECORDERS:
         return
-    recorder = config.stash[RECORDER]
+    recorder = RECORDERS[config]
     recorder.run_negative_control()
     if to_controller is not None:
         to_controller["gradcheck"] = recorder.packed()
@@ -140,9 +142,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say in one line what was checked, and why the session fails, if it is for a reason of this plugin's own."""
-    if RECORDER not in config.stash:
+    if config not in RECORDERS:
         return
-    recorder = config.stash[RECORDER]
+    recorder = RECORDERS[config]
     if recorder.records:
         terminalreporter.write_line(recorder.summary())
     for message in recorder.failures:
