@@ -1,4 +1,4 @@
-"""How many examples hypothesis draws: the profile "ci", or "long" with HYPOTHESIS_PROFILE=long."""
+"""How many examples hypothesis draws: the profile "ci", or what HYPOTHESIS_PROFILE names: "few", "long"."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ COMMON = {
     "verbosity": Verbosity.normal,
 }
 
+settings.register_profile("few", max_examples=4, derandomize=True, **COMMON)
 settings.register_profile("ci", max_examples=40, derandomize=True, **COMMON)
 settings.register_profile("long", max_examples=1000, derandomize=False, **COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

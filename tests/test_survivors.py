@@ -1,0 +1,88 @@
+"""What mutants of the engine and the primitives once survived: ``python -m benchmarks.mutants``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_kr import Primitive, Tensor, vjp
+from tinygrad_kr import functional as F
+from tinygrad_kr.engine.tree import tree_map
+from tinygrad_kr.errors import ShapeError, UnsupportedError
+
+
+def leaf(values: Any) -> Tensor:
+    return Tensor(np.array(values, dtype=float), requires_grad=True)
+
+
+@pytest.mark.parametrize("other", [[1, 2], (1,), (1, 2, 3), {0: 1, 1: 2}, 1], ids=repr)
+def test_trees_of_another_type_or_length_are_refused(other: Any) -> None:
+    with pytest.raises(ShapeError, match=r"expected the structure tuple\(array, array\)"):
+        tree_map(lambda a, b: a, (1, 2), other)
+    _, pullback = vjp(lambda x: (x, x), 1.0)
+    with pytest.raises(ShapeError):
+        pullback(other)
+
+
+@pytest.mark.parametrize("other", [{"a": 1}, {"a": 1, "c": 2}, {"a": 1, "b": 2, "c": 3}, [1, 2]], ids=repr)
+def test_dicts_with_other_keys_are_refused(other: Any) -> None:
+    with pytest.raises(ShapeError, match=r"expected the structure {'a': array, 'b': array}"):
+        tree_map(lambda a, b: a, {"a": 1, "b": 2}, other)
+
+
+def test_powers_of_zero() -> None:
+    a, b = leaf([0, 0, 0, 3]), leaf([0, 1, 2, 0])
+    np.sum(a**b).backward()
+    np.testing.assert_array_equal(a.grad, [0, 1, 0, 0])
+    np.testing.assert_array_equal(b.grad, [0, 0, 0, np.log(3)])
+
+
+def test_only_a_call_that_fails_itself_is_about_arguments() -> None:
+    with pytest.raises(UnsupportedError, match="unexpected keyword argument 'out'"):
+        np.sum(leaf([1]), out=np.empty(()))
+    with pytest.raises(TypeError) as deeper:  # NumPy's own, of a value it cannot use
+        np.reshape(leaf([1]), "x")
+    assert not isinstance(deeper.value, UnsupportedError)
+
+
+def test_errors_about_values_speak_for_themselves() -> None:
+    with pytest.raises(np.linalg.LinAlgError, match=r"^Singular matrix$"):
+        np.linalg.inv(leaf([[0]]))
+    with pytest.raises(ShapeError, match=r"inv: .*square.*\n  a \(1, 2\)"):
+        np.linalg.inv(leaf([[0, 1]]))
+    with pytest.raises(ShapeError, match=r"inv: .*dimensional"):
+        np.linalg.inv(leaf([0]))
+
+    def refuse(x: Any) -> Any:
+        raise ShapeError("mine")
+
+    with pytest.raises(ShapeError, match=r"^mine$"):
+        Primitive("refuse", refuse, x=lambda g: g)(leaf([1]))
+
+
+def test_standardize_adds_a_hundred_thousandth_to_the_variance() -> None:
+    x = np.array([1e-3, -1e-3])
+    np.testing.assert_allclose(F.standardize(x), x / np.sqrt(1e-6 + 1e-5))
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1, None])
+def test_take_along_axis_takes_each_line_at_its_own_positions(axis: int | None) -> None:
+    x = np.array([[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]])
+    indices = np.argsort(x, axis=axis)
+    t = Tensor(x, requires_grad=True)
+    taken = np.take_along_axis(t, indices, axis)
+    np.testing.assert_array_equal(taken.data, np.sort(x, axis))
+    weights = np.arange(1.0, 7.0).reshape(taken.shape)
+    taken.backward(weights)
+    expected = np.empty_like(x if axis is not None else x.ravel())
+    np.put_along_axis(expected, indices, weights, axis)
+    np.testing.assert_array_equal(t.grad, expected.reshape(x.shape))
+
+
+def test_take_along_axis_takes_along_the_last_axis_by_default() -> None:
+    x = np.arange(12.0).reshape(2, 3, 2)
+    indices = np.array([[[1], [0], [1]], [[0], [0], [1]]])
+    taken = np.take_along_axis(leaf(x), indices)
+    np.testing.assert_array_equal(taken.data, np.take_along_axis(x, indices, -1))
