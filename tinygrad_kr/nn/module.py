@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterator, Mapping
+from types import MethodType
 from typing import Any, Self
 
 import numpy as np
@@ -25,6 +27,12 @@ class _Sealing(type):
         module = super().__call__(*args, **kwargs)
         vars(module)["_built"] = True
         return module
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """That of ``__init__``, for help and editors, which would else show that of ``__call__`` above."""
+        init: Any = cls.__init__  # type: ignore[misc]
+        return inspect.Signature() if init is object.__init__ else inspect.signature(MethodType(init, cls))
 
 
 class Module(Branch, metaclass=_Sealing):
