@@ -67,9 +67,7 @@ class Page:
     def __init__(self, size: tuple[float, float], lang: str) -> None:
         if lang not in LANGUAGES:
             raise ValueError(f"lang must be one of {', '.join(map(repr, LANGUAGES))}, got {lang!r}")
-        figure = require("matplotlib.figure", "train", "drawing a picture")
-        self.figure: Any = figure.Figure(figsize=size, layout="constrained")
-        require("matplotlib.backends.backend_agg", "train", "drawing a picture").FigureCanvasAgg(self.figure)
+        self.figure: Any = require("tinygrad_kr._figure", "train", "drawing a picture").Figure(size)
         self.font = font_with_hangul() if lang == "ko" else None
         if lang == "ko" and self.font is None:
             warnings.warn(NO_HANGUL, stacklevel=3)
