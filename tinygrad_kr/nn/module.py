@@ -11,6 +11,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_kr._tracebacks import drop_own_frames
+from tinygrad_kr.engine.graph import mode
 from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.errors import DtypeError, GraphError
 from tinygrad_kr.misfits import misfits, nearest
@@ -85,7 +87,10 @@ class Module(Branch, metaclass=_Sealing):
         try:
             return self.forward(*args, **kwargs)
         except Exception as error:
+            __tracebackhide__ = True  # for pytest and IPython
             self._locate(error)
+            if not mode.get().debugging:
+                drop_own_frames(error)
             raise
 
     def options(self) -> str:
