@@ -193,6 +193,14 @@ def test_every_picture_is_labelled_in_korean_without_empty_boxes(tmp_path: Path,
         assert all(text.get_family()[-1] == hangul_font for text in texts), name
 
 
+def test_korean_names_of_the_users_have_their_letters_in_an_english_picture(hangul_font: str) -> None:
+    figure = plot_confusion([0, 1], [0, 1], classes=["고양이", "개"])
+    figure.canvas.draw()  # a missing glyph would warn
+    texts = [text for text in figure.findobj(Text) if text.get_text() in ("고양이", "개")]
+    assert texts and all(text.get_family()[-1] == hangul_font for text in texts)
+    assert figure.axes[0].get_xlabel() == "predicted class"
+
+
 @pytest.mark.parametrize(("lang", "exception"), [("en", "Accuracy per class"), ("ko", "클래스별 정확도")])
 def test_every_axis_is_labelled(lang: str, exception: str, hangul_font: str) -> None:
     figures = drawn_everywhere(lang)
