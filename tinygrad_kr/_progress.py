@@ -27,5 +27,5 @@ def visible_tqdm() -> Any:
 
 def _in_notebook() -> bool:
     """Whether a Jupyter kernel runs this: its shell has one, IPython's on a terminal has none."""
-    ipython = sys.modules.get("IPython")
-    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+    get_shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)
+    return hasattr(get_shell(), "kernel")

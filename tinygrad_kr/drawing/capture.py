@@ -216,10 +216,9 @@ def _give_names(things: list[tuple[Any, Box]], given: Mapping[str, Any]) -> None
     """
     found: dict[int, str] = {}
     for owner in gc.get_objects():
-        if type(owner) is not Tensor or not hasattr(owner, "name"):  # one that is being made has none yet
-            continue
-        for part in (owner._node, owner.data):
-            found[id(part)] = owner.name or found.get(id(part), "")
+        if type(owner) is Tensor and hasattr(owner, "_node"):  # one that another thread is making has none yet
+            for part in (owner._node, owner.data):
+                found[id(part)] = owner.name or found.get(id(part), "")
     for name, thing in given.items():
         for part in (thing._node, thing.data) if isinstance(thing, Tensor) else (thing,):
             found[id(part)] = name
