@@ -12,10 +12,10 @@ import pytest
 
 from tinygrad_kr import Tensor
 from tinygrad_kr import functional as F
-from tinygrad_kr.errors import DtypeError
+from tinygrad_kr.errors import DtypeError, NonFiniteError
 from tinygrad_kr.models import Perceptron as OurPerceptron
 from tinygrad_kr.models import TwoLayerNet as OurTwoLayerNet
-from tinygrad_kr.numerical import numerical_diff, numerical_gradient
+from tinygrad_kr.numerical import gradient_descent, numerical_diff, numerical_gradient
 
 # The documents' prediction and target: ten classes, and the third is right.
 Y = [0.1, 0.05, 0.6, 0.0, 0.05, 0.1, 0.0, 0.1, 0.0, 0.0]
@@ -460,7 +460,7 @@ def test_worked_perceptron() -> None:
     [(PerceptronWithoutActivation, F.identity), (LinearPerceptron, lambda a: 2 * a + 1)],
     ids=["no activation", "linear"],
 )
-def test_worked_perceptron_that_does_not_classify(theirs: Any, activation: Callable[..., Any]) -> None:
+def test_worked_perceptron_with_real_outputs(theirs: Any, activation: Callable[..., Any]) -> None:
     gate, ours = theirs(input_size=2), OurPerceptron(2, activation=activation)
     gate.fit(AND_INPUTS, AND_TARGETS)
     ours.fit(AND_INPUTS, AND_TARGETS)
@@ -597,6 +597,25 @@ def erratum_numerical_gradient_in_three_dimensions() -> None:
     np.testing.assert_allclose(numerical_gradient(Document002.function_2, x), 2 * x, atol=1e-7)
 
 
+def gradient_descent_of_the_document(f, init_x, lr=0.01, step_num=100):
+    x = init_x
+    for _i in range(step_num):
+        grad = numerical_gradient_without_batch(f, x)
+        x -= lr * grad
+    return x
+
+
+def erratum_gradient_descent_at_too_large_a_rate() -> None:
+    """Where x + h rounds to x, the document's gradient is 0 and its x stands still; x = -19 x goes on."""
+    start, f, exact = np.array([-3.0, 4.0]), Document002.function_2, lambda x: 2 * x
+    stuck = gradient_descent_of_the_document(f, start.copy(), lr=10.0)
+    np.testing.assert_allclose(stuck, [-2.58983747e13, -1.29524862e12], rtol=1e-8)  # what the book prints
+    assert numerical_gradient_without_batch(f, stuck.copy()).tolist() == [0, 0]
+    np.testing.assert_allclose(gradient_descent(f, start, 10.0, 100, exact), 19.0**100 * start, rtol=1e-12)
+    with pytest.raises(NonFiniteError, match=r"lr = 10\.0 is too large"):
+        gradient_descent(f, start, lr=10.0)
+
+
 def wrong_cross_entropy_error_of_a_label(y, t):
     delta = 1e-7
     return -np.sum(t * np.log(y + delta)[t])
@@ -649,6 +668,15 @@ def erratum_order_of_the_perceptrons_weights() -> None:
     assert (AND_INPUTS @ [w1, w2] + bias > 0).astype(int).tolist() == AND_TARGETS.tolist()
 
 
+def erratum_no_activation_can_classify() -> None:
+    for theirs in (PerceptronWithoutActivation(input_size=2), LinearPerceptron(input_size=2)):
+        theirs.fit(AND_INPUTS, AND_TARGETS)
+        outputs = [theirs.predict(inputs) for inputs in AND_INPUTS]
+        assert [int(output > 0.5) for output in outputs] == AND_TARGETS.tolist()
+    outputs = OurPerceptron(2, activation=F.identity).fit(AND_INPUTS, AND_TARGETS).predict(AND_INPUTS)
+    assert outputs.round(2).tolist() == [-0.16, 0.3, 0.37, 0.83]
+
+
 def erratum_sigmoid_is_not_linear() -> None:
     a, b = 1.0, 2.0
     assert float(F.sigmoid(a + b)) != pytest.approx(float(F.sigmoid(a)) + float(F.sigmoid(b)), abs=0.1)
@@ -663,6 +691,7 @@ ERRATA = {
     "002 and 003 numerical_gradient, integers": erratum_numerical_gradient_of_integers,
     "002 and 003 numerical_gradient, float32": erratum_numerical_gradient_in_float32,
     "002 and 003 numerical_gradient, three dimensions": erratum_numerical_gradient_in_three_dimensions,
+    "002 gradient_descent, a rate of 10": erratum_gradient_descent_at_too_large_a_rate,
     "003 label form": erratum_label_form,
     "003 batch form": erratum_batch_form,
     "000 formula": erratum_formula,
@@ -670,6 +699,7 @@ ERRATA = {
     "004 softmax": erratum_softmax_of_large_scores,
     "004 tanh": erratum_tanh_of_large_numbers,
     "004 perceptron, the prose": erratum_order_of_the_perceptrons_weights,
+    "004 no activation": erratum_no_activation_can_classify,
     "004 sigmoid, the prose": erratum_sigmoid_is_not_linear,
 }
 

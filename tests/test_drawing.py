@@ -25,6 +25,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = 'a "b" <c> & \\d\\ ]|} #35; `e` __f__ 한글\n* g \x00\x1b'
 
 
+GIVEN = "input", "constant"
+
+
 def parameter(*shape: int, name: str | None = None) -> Tensor:
     return Tensor(np.ones(shape), requires_grad=True, name=name)
 
@@ -48,7 +51,7 @@ def shown(picture: Picture) -> list[list[str]]:
 # What is in the picture
 
 
-def test_a_network_with_its_leaves_constants_and_operations() -> None:
+def test_a_network_with_its_leaves_inputs_and_operations() -> None:
     net = TwoLayerNet(6, 5, 3, rng=np.random.default_rng(0), dtype=np.float32)
     x = np.ones((4, 6), np.float32)
     loss = net.loss(x, np.array([0, 1, 2, 0]))
@@ -59,14 +62,14 @@ def test_a_network_with_its_leaves_constants_and_operations() -> None:
         ["b1", "(5,) float32"],
         ["W2", "(5, 3) float32"],
         ["b2", "(3,) float32"],
-        ["constant", "(4,) int64"],
+        ["input", "(4,) int64"],
         ["linear", "(4, 5)"],
         ["relu", "(4, 5)"],
         ["linear", "(4, 3)"],
         ["softmax_cross_entropy", f"= {loss.item():.6g}"],
     ]
     assert [box.kind for box in picture.boxes] == [
-        *("constant", "leaf", "leaf", "leaf", "leaf", "constant"),
+        *("input", "leaf", "leaf", "leaf", "leaf", "input"),
         *["operation"] * 4,
     ]
     assert [edge[:2] for edge in picture.edges] == [
@@ -132,15 +135,45 @@ def test_a_picture_keeps_no_array_in_memory() -> None:
     assert [box.title for box in picture.boxes] == ["w", "", "multiply", "exp", "sum"]
 
 
-def test_one_constant_used_twice_is_one_box_and_numbers_are_apart() -> None:
+def test_one_input_used_twice_is_one_box_and_numbers_are_apart() -> None:
     w, x = parameter(2, name="w"), np.array([1.5, 2.5])
     picture = draw(np.sum((w * x) * x * 2 + w * 2))
-    assert [lines for box, lines in zip(picture.boxes, shown(picture), strict=True) if box.kind == "constant"] == [
-        ["constant", "(2,) float64"],
+    assert [lines for box, lines in zip(picture.boxes, shown(picture), strict=True) if box.kind in GIVEN] == [
+        ["input", "(2,) float64"],
         ["2"],
         ["2"],
     ]
-    assert sum(picture.boxes[edge.start].kind == "constant" for edge in picture.edges) == 4
+    assert sum(picture.boxes[edge.start].kind in GIVEN for edge in picture.edges) == 4
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (np.ones(2), "input"),
+        (np.ones((1, 1)), "input"),
+        (Tensor([1.0, 2.0]), "input"),
+        (Tensor(3.0), "input"),  # somebody made a Tensor of it
+        (Tensor(3.0, requires_grad=True), "leaf"),
+        (np.float64(3.0), "constant"),
+        (3.0, "constant"),
+    ],
+)
+def test_what_the_user_gives_is_an_input_also_without_a_name(value: Any, kind: str) -> None:
+    y = np.sum(parameter(2) * value)
+    assert [box.kind for box in draw(y).boxes] == ["leaf", kind, "operation", "operation"]
+    if kind != "constant":
+        named = draw(y, {"x": value}).boxes[1]
+        assert (named.kind, named.title) == (kind, "x")
+
+
+def test_a_number_with_a_name_is_an_input() -> None:
+    rate = 3.0
+    assert shown(draw(parameter(2) * rate, {"rate": rate}))[1] == ["rate", "= 3"]
+
+
+def test_what_the_graph_did_not_keep_is_not_called_a_constant() -> None:
+    picture = draw(parameter(2) - np.ones(2))
+    assert shown(picture)[:2] == [["leaf", "(2,) float64"], ["input or number (not kept)"]]
 
 
 def test_an_operand_that_is_used_twice_has_two_edges() -> None:
@@ -162,8 +195,8 @@ def test_names_are_those_of_the_tensors_or_those_given() -> None:
         "loss = sum",
     ]
     unnamed = np.sum(parameter(2) * np.ones(2))
-    assert [lines[0] for lines in shown(draw(unnamed))] == ["leaf", "constant", "multiply", "sum"]
-    assert [lines[0] for lines in shown(draw(unnamed, lang="ko"))] == ["매개변수", "상수", "multiply", "sum"]
+    assert [lines[0] for lines in shown(draw(unnamed))] == ["leaf", "input", "multiply", "sum"]
+    assert [lines[0] for lines in shown(draw(unnamed, lang="ko"))] == ["매개변수", "입력", "multiply", "sum"]
 
 
 def test_static_parameters_are_shown_unless_they_are_the_defaults() -> None:
@@ -273,7 +306,7 @@ def test_text_for_mermaid_and_graphviz() -> None:
     assert draw(y).mermaid().splitlines() == [
         "flowchart TD",
         '  n0(["w<br/>(2,) float64"])',
-        '  n1[/"3"/]',
+        '  n1("3")',
         '  n2["multiply<br/>(2,)"]',
         '  n3["sum<br/>= 6"]',
         '  n0 -->|"a"| n2',

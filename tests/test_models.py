@@ -213,19 +213,32 @@ def test_perceptron_learns_what_a_line_can_divide(targets: list[int], learns: bo
     assert (gate.predict(AND[0]).tolist() == targets) is learns
 
 
-def test_perceptron_without_activation_does_not_classify() -> None:
+@pytest.mark.parametrize("activation", [F.identity, lambda a: 2 * a + 1], ids=["none", "linear"])
+@pytest.mark.parametrize("targets", [[0, 0, 0, 1], [1, 1, 1, 0]], ids=["AND", "NAND"])
+def test_perceptron_with_real_outputs_classifies_at_one_half(activation: Any, targets: list[int]) -> None:
+    outputs = Perceptron(2, activation=activation).fit(AND[0], targets).predict(AND[0])
+    assert not set(outputs.tolist()) <= {0.0, 1.0}
+    assert (outputs > 0.5).tolist() == [bool(t) for t in targets]
+
+
+def test_perceptron_takes_lists() -> None:
     x, y = AND
-    gate = Perceptron(2, activation=F.identity).fit(x, y)
-    assert float(gate.predict(x[0])) == pytest.approx(-0.16483626841185234, rel=1e-12)
-    assert not set(gate.predict(x).tolist()) <= {0.0, 1.0}
+    from_lists = Perceptron(2).fit(x.tolist(), y.tolist())
+    np.testing.assert_array_equal(from_lists.weights, Perceptron(2).fit(x, y).weights)
+    assert from_lists.predict(x.tolist()).tolist() == y.tolist()
 
 
-def test_perceptron_with_a_linear_activation_does_not_classify() -> None:
-    x, y = AND
-    gate = Perceptron(2, activation=lambda a: 2 * a + 1).fit(x, y)
-    assert not set(gate.predict(x).tolist()) <= {0.0, 1.0}
-
-
-def test_perceptron_names_the_shapes_it_expects() -> None:
-    with pytest.raises(ShapeError, match=r"expected x of shape \(4, 3\) for 4 targets, got \(4, 2\)"):
-        Perceptron(3).fit(*AND)
+@pytest.mark.parametrize(
+    ("x", "y", "error", "message"),
+    [
+        (AND[0], AND[1][:3], ShapeError, r"x of shape \(N, 2\) and y of shape \(N,\), got \(4, 2\) and \(3,\)"),
+        (np.ones((4, 3)), AND[1], ShapeError, r"got \(4, 3\) and \(4,\)"),
+        (AND[0], AND[1][:, np.newaxis], ShapeError, r"got \(4, 2\) and \(4, 1\)"),
+        (AND[0], None, ShapeError, r"got \(4, 2\) and \(\)"),
+        ([[0, 1], [2]], [0, 1], TypeError, "x must be an array or a list of numbers, all rows of one length"),
+        (AND[0], ["no", "no", "no", "yes"], TypeError, "y must be an array or a list of numbers"),
+    ],
+)
+def test_perceptron_says_what_it_expects(x: Any, y: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Perceptron(2).fit(x, y)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import pickle
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tinygrad_kr import Tensor, nn, no_grad
+from tinygrad_kr import Tensor, debug, nn, no_grad
 from tinygrad_kr import functional as F
 from tinygrad_kr.errors import DtypeError, GraphError, ShapeError
 from tinygrad_kr.gradcheck import assert_gradients
@@ -746,6 +748,48 @@ def test_an_error_says_in_which_layer_it_arose() -> None:
     with pytest.raises(ShapeError) as caught:
         nn.Linear(3, 2)(np.ones((2, 5)))
     assert not hasattr(caught.value, "__notes__")
+
+
+class Wrapping(nn.Module):
+    """A model of the user's, whose own lines belong into a traceback."""
+
+    def __init__(self) -> None:
+        self.body = nn.Sequential(nn.Identity(), nn.Sequential(nn.Linear(4, 3)))
+
+    def forward(self, x: Any) -> Any:
+        return self.body(x)
+
+
+def frames(error: BaseException) -> list[str]:
+    """Where an error came through: the line of a file of these tests, or the name of another file."""
+    found = traceback.extract_tb(error.__traceback__)
+    return [frame.line or "" if frame.filename == __file__ else Path(frame.filename).name for frame in found]
+
+
+def test_a_traceback_shows_the_users_lines_only() -> None:
+    net = Wrapping()
+    with pytest.raises(ShapeError) as caught:
+        net(np.ones((2, 5)))
+    assert frames(caught.value) == ["net(np.ones((2, 5)))", "return self.body(x)"]
+    with pytest.raises(ShapeError) as caught:
+        nn.Linear(4, 3)(np.ones((2, 5)))
+    assert frames(caught.value) == ["nn.Linear(4, 3)(np.ones((2, 5)))"]
+
+
+def test_a_traceback_is_whole_under_debug_and_where_the_fault_may_be_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    with debug(), pytest.raises(ShapeError) as caught:
+        Wrapping()(np.ones((2, 5)))
+    assert frames(caught.value)[-1] == "layers.py"
+
+    def faulty(*_: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(F, "linear", faulty)
+    with pytest.raises(AssertionError) as broken:
+        Wrapping()(np.ones((2, 4)))
+    assert frames(broken.value)[-2:] == ["layers.py", "raise AssertionError"]
+    calls = [place for place, _ in traceback.walk_tb(broken.value.__traceback__) if place.f_code.co_name == "__call__"]
+    assert len(calls) == 4 and all(place.f_locals["__tracebackhide__"] for place in calls)
 
 
 def test_a_module_without_forward_says_so() -> None:

@@ -359,6 +359,47 @@ def test_gradient_descent_in_any_shape(start: np.ndarray, steps: int) -> None:
     assert not np.shares_memory(x, path)
 
 
+@pytest.mark.parametrize(
+    ("f", "start", "arguments", "message"),
+    [
+        (
+            function_2,
+            [-3.0, 4.0],
+            {"lr": 10.0},
+            r"x\[1\] had gone from 4 to -1\.3.*e\+12, where h = 0.0001 is lost in .* float64",
+        ),
+        (
+            function_2,
+            [-3.0, 4.0],
+            {"lr": 10.0, "gradient": lambda x: 2 * x, "step_num": 400},
+            "next step is not finite",
+        ),
+        (function_2, np.array([4.0], np.float32), {"lr": 20.0}, "by step 2 .* lost in the rounding of float32"),
+        (
+            lambda x: x[0] + 1 / x[0] if x[0] > 0 else math.inf,
+            [4.0],
+            {"lr": 20.0},
+            "by step 1 .* where f is not finite",
+        ),
+    ],
+)
+def test_gradient_descent_with_too_large_a_rate_says_so(
+    f: Any, start: Any, arguments: dict[str, Any], message: str
+) -> None:
+    lr = arguments["lr"]
+    with pytest.raises(NonFiniteError, match=rf"lr = {lr} is too large(.|\n)*{message}\n  try a smaller lr$") as caught:
+        gradient_descent(f, start, **arguments)
+    assert "larger h" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "advice"), [("f8", "; use a larger h"), ("f4", r"; use float64 \(.*\) or a larger h")]
+)
+def test_float64_is_not_advised_to_who_has_it(dtype: str, advice: str) -> None:
+    with pytest.raises(ValueError, match=f"lost in rounding{advice}$"):
+        numerical_gradient(function_2, np.array([1e20], dtype))
+
+
 def test_gradient_descent_keeps_float32() -> None:
     assert gradient_descent(function_2, np.ones(2, np.float32), step_num=2).dtype == np.float32
 
@@ -375,7 +416,7 @@ def test_gradient_descent_keeps_float32() -> None:
         (
             {"gradient": lambda x: x * math.nan},
             NonFiniteError,
-            "not finite at step 0; try a smaller lr than 0.01",
+            "not finite at init_x\n  start at another point",
         ),
     ],
 )

@@ -193,6 +193,14 @@ def test_every_picture_is_labelled_in_korean_without_empty_boxes(tmp_path: Path,
         assert all(text.get_family()[-1] == hangul_font for text in texts), name
 
 
+def test_korean_names_of_the_users_have_their_letters_in_an_english_picture(hangul_font: str) -> None:
+    figure = plot_confusion([0, 1], [0, 1], classes=["고양이", "개"])
+    figure.canvas.draw()  # a missing glyph would warn
+    texts = [text for text in figure.findobj(Text) if text.get_text() in ("고양이", "개")]
+    assert texts and all(text.get_family()[-1] == hangul_font for text in texts)
+    assert figure.axes[0].get_xlabel() == "predicted class"
+
+
 @pytest.mark.parametrize(("lang", "exception"), [("en", "Accuracy per class"), ("ko", "클래스별 정확도")])
 def test_every_axis_is_labelled(lang: str, exception: str, hangul_font: str) -> None:
     figures = drawn_everywhere(lang)
@@ -240,7 +248,6 @@ SLOPES = {
     "sigmoid": lambda x: np.exp(-x) / (1 + np.exp(-x)) ** 2,
     "tanh": lambda x: 1 - np.tanh(x) ** 2,
     "relu": lambda x: np.where(x > 0, 1.0, 0.0),
-    "leaky_relu": lambda x: np.where(x > 0, 1.0, 0.01),
     "step": np.zeros_like,
     "identity": np.ones_like,
 }
@@ -257,6 +264,17 @@ def test_an_activation_is_drawn_with_its_derivative(name: str) -> None:
     np.testing.assert_allclose(slope[:, 1], SLOPES[name](slope[:, 0]), atol=1e-12)
     assert axes.get_title() == name
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("x", "f(x), f′(x)")
+
+
+def test_leaky_relu_can_be_told_from_relu() -> None:
+    (axes,) = plot_activations(["leaky_relu"]).axes
+    assert axes.get_title() == "leaky_relu, slope = 0.1"
+    value, slope = (line.get_xydata() for line in axes.lines[:2])
+    slope = slope[np.isfinite(slope[:, 0])]
+    np.testing.assert_allclose(value[:, 1], functional.leaky_relu(value[:, 0], slope=0.1))
+    np.testing.assert_allclose(slope[:, 1], np.where(slope[:, 0] > 0, 1, 0.1))
+    (own,) = plot_activations({"leaky_relu": functional.leaky_relu}).axes
+    assert own.lines[0].get_ydata()[0] == pytest.approx(-0.06)  # what the user passes is drawn as it is
 
 
 def gaps(line: Any) -> list[float]:

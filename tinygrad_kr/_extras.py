@@ -14,7 +14,7 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
     Parameters
     ----------
     module : str
-        Dotted name of the module.
+        Dotted name of the module, or of one of ours that imports it.
     extra : str
         The extra of this package that installs it.
     purpose : str
@@ -34,6 +34,6 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"{purpose} needs {module.partition('.')[0]}, which is not installed.\n"
+            f"{purpose} needs {(error.name or module).partition('.')[0]}, which is not installed.\n"
             f"  install it with: pip install 'tinygrad_kr[{extra}]'"
         ) from error

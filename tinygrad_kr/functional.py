@@ -190,7 +190,7 @@ def softplus(x: Any) -> Any:
 
 
 def softsign(x: Any) -> Any:
-    """Return x / (1 + |x|).
+    """Return x / (1 + abs(x)).
 
     Examples
     --------

@@ -206,13 +206,20 @@ class Perceptron:
         How often ``fit`` goes through the data.
     activation : callable
         From the weighted sum to the output: ``functional.step`` as in the documents; ``functional.identity`` for none;
-        ``lambda a: 2 * a + 1`` for a linear one. With the last two it does not learn to classify: that is the
-        documents' point.
+        ``lambda a: 2 * a + 1`` for a linear one. With the last two the outputs are no classes but real numbers, which
+        ``fit`` brings close to the targets; compared with 0.5 they are classes again.
 
     Attributes
     ----------
     weights : numpy.ndarray of shape (input_size + 1,)
         The bias, then the weights.
+
+    Notes
+    -----
+    Document 004 concludes from an output of -0.16 for a target of 0 that no activation, or a linear one, cannot
+    classify. It can: after the document's ten epochs both put only (1, 1) above 0.5. Without an activation this is the
+    delta rule of Widrow and Hoff (1960), which makes the squared error small. What a nonlinear activation is needed for
+    is several layers: linear ones in a row are one linear layer.
 
     Examples
     --------
@@ -224,6 +231,9 @@ class Perceptron:
     array([-0.4,  0.4,  0.2])
     >>> gate.predict(x)
     array([0., 0., 0., 1.])
+    >>> outputs = Perceptron(2, activation=F.identity).fit(x, np.array([0, 0, 0, 1])).predict(x)
+    >>> outputs.round(2), outputs > 0.5
+    (array([-0.16,  0.3 ,  0.37,  0.83]), array([False, False, False,  True]))
     """
 
     def __init__(
@@ -244,10 +254,11 @@ class Perceptron:
 
     def fit(self, x: Any, y: Any) -> Perceptron:
         """Learn from samples x of shape (N, input_size) with targets y of shape (N,), one after the other."""
-        if np.shape(x) != (len(y), len(self.weights) - 1):
+        x, y = _numbers("x", x), _numbers("y", y)
+        if y.ndim != 1 or x.shape != (len(y), len(self.weights) - 1):
             raise ShapeError(
-                f"Perceptron.fit: expected x of shape ({len(y)}, {len(self.weights) - 1}) for {len(y)} targets, "
-                f"got {np.shape(x)}"
+                "Perceptron.fit: expected a row of x and one number of y for each sample\n"
+                f"  x of shape (N, {len(self.weights) - 1}) and y of shape (N,), got {x.shape} and {y.shape}"
             )
         for _ in range(self.epochs):
             for inputs, target in zip(x, y, strict=True):
@@ -255,3 +266,13 @@ class Perceptron:
                 self.weights[1:] += self.learning_rate * error * inputs
                 self.weights[0] += self.learning_rate * error
         return self
+
+
+def _numbers(name: str, values: Any) -> Any:
+    """Return what may be a list as an array of floats."""
+    try:
+        return np.asarray(raw(values), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"Perceptron.fit: {name} must be an array or a list of numbers, all rows of one length: {error}"
+        ) from error

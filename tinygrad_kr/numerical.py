@@ -19,13 +19,15 @@ __all__ = ["gradient_descent", "numerical_diff", "numerical_gradient"]
 
 FloatArray = NDArray[np.floating[Any]]
 Progress = Callable[[Iterable[int]], Iterable[int]]
+STEP = 1e-4
+"""The documents' h."""
 
 
 @overload
 def numerical_diff(f: Callable[[Any], Any], x: float, h: float = ...) -> float: ...
 @overload
 def numerical_diff(f: Callable[[Any], Any], x: NDArray[Any], h: float = ...) -> NDArray[np.float64]: ...
-def numerical_diff(f: Callable[[Any], Any], x: ArrayLike, h: float = 1e-4) -> float | NDArray[np.float64]:
+def numerical_diff(f: Callable[[Any], Any], x: ArrayLike, h: float = STEP) -> float | NDArray[np.float64]:
     """Differentiate a function of one variable by the central difference (document 002, 4.3.1).
 
     ``(f(x + h) - f(x - h)) / (2 * h)``, where ``2 * h`` is the distance that the rounded points really have.
@@ -75,7 +77,7 @@ def numerical_diff(f: Callable[[Any], Any], x: ArrayLike, h: float = 1e-4) -> fl
 
 
 def numerical_gradient(
-    f: Callable[[Any], SupportsFloat], x: FloatArray, h: float = 1e-4, *, progress: Progress | None = None
+    f: Callable[[Any], SupportsFloat], x: FloatArray, h: float = STEP, *, progress: Progress | None = None
 ) -> NDArray[np.float64]:
     """Differentiate a scalar function of an array, one element at a time (document 002, 4.4).
 
@@ -123,6 +125,12 @@ def numerical_gradient(
     """
     _check_step(h)
     _check_movable(x)
+    if (stuck := _unmovable(x, h)) is not None:
+        wider = "" if x.itemsize >= 8 else "float64 (x.astype(np.float64)) or "
+        raise ValueError(
+            f"numerical_gradient: {_element(stuck, x.shape)} = {x.flat[stuck]} cannot move by h = {h}\n"
+            f"  in {x.dtype} the step is lost in rounding; use {wider}a larger h"
+        )
     # The difference of two float32 values of f has no digits: f gets a float64 twin at the same points.
     twin = x if x.itemsize >= 8 else x.astype(np.float64)
     gradient = np.full(x.shape, np.nan)
@@ -192,7 +200,8 @@ def gradient_descent(
     ValueError
         If `lr` is not finite or `step_num` is negative.
     NonFiniteError
-        If the gradient becomes NaN or infinite.
+        If x goes where it, f or the gradient is not finite, or where x is so large that the h of the numerical
+        gradient is lost in its rounding: `lr` is too large, or f has no minimum.
 
     Examples
     --------
@@ -210,26 +219,46 @@ def gradient_descent(
         raise ValueError(f"gradient_descent: lr must be finite, got {lr}")
     if step_num < 0:
         raise ValueError(f"gradient_descent: step_num must not be negative, got {step_num}")
-    x = np.array(init_x)
-    _check_floats("gradient_descent: init_x", x)
+    start = np.array(init_x)
+    _check_floats("gradient_descent: init_x", start)
+    x = start.copy()
     path = np.empty((step_num + 1, *x.shape), x.dtype) if return_path else None
     for step in range(step_num):
         if path is not None:
             path[step] = x
-        slope = np.asarray(numerical_gradient(f, x) if gradient is None else gradient(x))
+        if step > 0 and gradient is None and _unmovable(x, STEP) is not None:
+            raise _diverged(lr, step, start, x, f"where h = {STEP} is lost in the rounding of {x.dtype}")
+        try:
+            slope = np.asarray(numerical_gradient(f, x) if gradient is None else gradient(x))
+        except NonFiniteError as error:
+            if step == 0:
+                raise
+            raise _diverged(lr, step, start, x, "where f is not finite") from error
         if slope.shape != x.shape:
             raise ShapeError(
                 f"gradient_descent: the gradient must have the shape of x\n  expected {x.shape}, got {slope.shape}"
             )
-        if not np.all(np.isfinite(slope)):
-            raise NonFiniteError(
-                f"gradient_descent: the gradient is not finite at step {step}; try a smaller lr than {lr}"
-            )
-        x -= lr * slope
+        if step == 0 and not np.all(np.isfinite(slope)):
+            raise NonFiniteError("gradient_descent: the gradient is not finite at init_x\n  start at another point")
+        before = x.copy()
+        with np.errstate(over="ignore", invalid="ignore"):
+            x -= lr * slope
+        if not np.all(np.isfinite(x)):
+            raise _diverged(lr, step, start, before, "from where the next step is not finite")
     if path is None:
         return x
     path[step_num] = x
     return x, path
+
+
+def _diverged(lr: float, steps: int, start: FloatArray, x: FloatArray, reason: str) -> NonFiniteError:
+    """Say how far x has gone, in its largest element."""
+    farthest = int(np.argmax(np.abs(x)))
+    return NonFiniteError(
+        f"gradient_descent: lr = {lr} is too large, or f has no minimum\n"
+        f"  by step {steps} {_element(farthest, x.shape)} had gone from {start.flat[farthest]:.6g} to "
+        f"{x.flat[farthest]:.6g}, {reason}\n  try a smaller lr"
+    )
 
 
 def _partial_derivative(
@@ -244,11 +273,6 @@ def _partial_derivative(
         value_below = _as_number(f(twin))
     finally:
         x.flat[position] = twin.flat[position] = original
-    if not -math.inf < below < original < above < math.inf:
-        raise ValueError(
-            f"numerical_gradient: {_element(position, x.shape)} = {original} cannot move by h = {h}\n"
-            f"  in {x.dtype} it goes to {below} and {above}; use float64 (x.astype(np.float64)) or a larger h"
-        )
     if not (math.isfinite(value_above) and math.isfinite(value_below)):
         element = _element(position, x.shape)
         raise NonFiniteError(
@@ -327,6 +351,15 @@ def _check_movable(x: Any) -> None:
     if not np.all(np.isfinite(x)):
         position = int(np.argmin(np.isfinite(x)))
         raise ValueError(f"numerical_gradient: {_element(position, x.shape)} = {x.flat[position]} is not finite")
+
+
+def _unmovable(x: FloatArray, h: float) -> int | None:
+    """Return the position of the first element that is not changed by `h`, up and down, to another finite number."""
+    middle = x.astype(np.float64)
+    with np.errstate(over="ignore"):
+        below, above = (middle - h).astype(x.dtype), (middle + h).astype(x.dtype)
+    moves = (-math.inf < below) & (below < x) & (x < above) & (above < math.inf)
+    return None if np.all(moves) else int(np.argmin(moves))
 
 
 def _overlaps_itself(x: NDArray[Any]) -> bool:

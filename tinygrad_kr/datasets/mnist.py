@@ -15,10 +15,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_kr._extras import require
+from tinygrad_kr._progress import visible_tqdm
 from tinygrad_kr.datasets.idx import read_idx
 from tinygrad_kr.datasets.minibatch import one_hot
-from tinygrad_kr.errors import DataError, MissingExtraError
+from tinygrad_kr.errors import DataError
 
 MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 DATA_VARIABLE = "TINYGRAD_KR_DATA"
@@ -287,10 +287,7 @@ def _transfer(url: str, out: BinaryIO, at_most: int) -> None:
 @contextmanager
 def _progress(url: str, total: int | None) -> Iterator[Callable[[int], object]]:
     name = url.rpartition("/")[2]
-    try:
-        tqdm = require("tqdm", "train", "a progress bar").tqdm
-    except MissingExtraError:
-        tqdm = None
+    tqdm = visible_tqdm()
     if tqdm is None:
         print(f"downloading {url}", file=sys.stderr)
         yield lambda size: None

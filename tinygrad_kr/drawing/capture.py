@@ -26,14 +26,15 @@ class Box:
     Attributes
     ----------
     kind : str
-        "leaf", "constant", "operation", or "rest" for what the limit left out.
+        "leaf"; "input" for another array or Tensor that was given, "constant" for a number; "operation"; or "rest" for
+        what the limit left out. What the graph did not keep counts as an input.
     title : str
-        The name of a leaf or constant, or the primitive; empty if it has none.
+        The name of a leaf or input, or the primitive; empty if it has none.
     shape : tuple of int or None
         None where the graph did not keep the array.
     dtype : str
     value : str
-        Of a constant or a result of one element.
+        Of an input, a constant or a result of one element.
     params : dict of str to str
         The static parameters of an operation that differ from their defaults.
     name : str
@@ -50,7 +51,7 @@ class Box:
         Where the gradient of a leaf is read.
     """
 
-    kind: Literal["leaf", "constant", "operation", "rest"]
+    kind: Literal["leaf", "input", "constant", "operation", "rest"]
     title: str = ""
     shape: tuple[int, ...] | None = None
     dtype: str = ""
@@ -97,7 +98,7 @@ def captured(tensor: Tensor, names: Mapping[str, Any], limit: int) -> tuple[list
         return [box], [], 0
     assert root is not None
     operations: dict[Node, Box] = {}
-    sources: dict[Any, Box] = {}  # by Leaf, or the key of a constant
+    sources: dict[Any, Box] = {}  # by Leaf, or the key of an input or constant
     arrows: list[tuple[Any, Node, str]] = []
     things: list[tuple[Any, Box]] = []  # what may have a name
     left_out = 0
@@ -112,7 +113,7 @@ def captured(tensor: Tensor, names: Mapping[str, Any], limit: int) -> tuple[list
         for key, link, array, label in operands:
             arrows.append((key, node, label))
             if key in new and key not in sources:
-                sources[key] = _constant_box(array) if link is None else _leaf_box(link)
+                sources[key] = _given_box(array) if link is None else _leaf_box(link)
                 things.append((array if link is None else link, sources[key]))
     _give_names(things, names)
     operations[root].result = True
@@ -142,7 +143,7 @@ def _operands(node: Node) -> Iterator[tuple[Any, Any, Any, str]]:
     several = len(node.links) > 1
     for position, link in enumerate(node.links):
         array = None if node.saved is None else node.saved[position]
-        # An array that is used twice is one constant; a number, or what was not kept, one for each use.
+        # An array that is used twice is one input; a number, or what was not kept, one for each use.
         key = link if link is not None else ("array", id(array)) if isinstance(array, np.ndarray) else (node, position)
         yield key, link, array, _short(node.primitive.label(position)) if several else ""
 
@@ -166,10 +167,12 @@ def _leaf_box(leaf: Leaf, tensor: Tensor | None = None) -> Box:
     return Box("leaf", "", leaf.shape, str(leaf.dtype), value, result=tensor is not None, leaf=leaf)
 
 
-def _constant_box(array: Any) -> Box:
+def _given_box(array: Any) -> Box:
     if array is None:
-        return Box("constant")
-    return Box("constant", "", np.shape(array), str(np.asarray(array).dtype), _value(array))
+        return Box("input")
+    return Box(
+        "input" if np.ndim(array) else "constant", "", np.shape(array), str(np.asarray(array).dtype), _value(array)
+    )
 
 
 def _value(array: Any) -> str:
@@ -207,17 +210,19 @@ def _clean(text: str) -> str:
 
 
 def _give_names(things: list[tuple[Any, Box]], given: Mapping[str, Any]) -> None:
-    """Write into the boxes of Nodes, Leaves and arrays what these are called.
+    """Write into the boxes of Nodes, Leaves and arrays what these are called; a number with a Tensor is an input.
 
     They do not know the Tensors they belong to, so that no cycle keeps them alive; the garbage collector does.
     """
     found: dict[int, str] = {}
     for owner in gc.get_objects():
-        if type(owner) is Tensor and (name := getattr(owner, "name", None)):
-            found[id(owner._node)] = found[id(owner.data)] = name
+        if type(owner) is Tensor and hasattr(owner, "_node"):  # one that another thread is making has none yet
+            for part in (owner._node, owner.data):
+                found[id(part)] = owner.name or found.get(id(part), "")
     for name, thing in given.items():
         for part in (thing._node, thing.data) if isinstance(thing, Tensor) else (thing,):
             found[id(part)] = name
     for thing, box in things:
         if thing is not None and id(thing) in found:
+            box.kind = "input" if box.kind == "constant" else box.kind
             setattr(box, "name" if box.kind == "operation" else "title", _short(found[id(thing)]))

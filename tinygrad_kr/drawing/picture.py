@@ -27,7 +27,8 @@ class Picture:
     Attributes
     ----------
     boxes : list of Box
-        Leaves and constants in the order of their first use, then the operations in the order they were carried out.
+        Leaves, inputs and constants in the order of their first use, then the operations in the order they were carried
+        out.
     edges : list of Edge
         From an operand to its operation.
     left_out : int
@@ -82,10 +83,10 @@ def draw(tensor: Tensor, names: Mapping[str, Any] | None = None, *, limit: int =
     """Draw the computation graph of a Tensor.
 
     A box for every leaf, with its name, shape and dtype, and the norm of its gradient once there is one; for every
-    constant that an operation used, with its value or shape where the graph kept it; and for every operation, with the
-    shape of its result and the static parameters that differ from their defaults. Of a graph that ``backward()`` has
-    freed only the last operation is left, and the box says so: draw before ``backward()``, or use
-    ``backward(retain_graph=True)``.
+    input, another array or Tensor that an operation was given, and every number, with shape or value where the graph
+    kept it; and for every operation, with the shape of its result and the static parameters that differ from their
+    defaults. Of a graph that ``backward()`` has freed only the last operation is left, and the box says so: draw before
+    ``backward()``, or use ``backward(retain_graph=True)``.
 
     Parameters
     ----------

@@ -22,6 +22,7 @@ LABELLED = 6
 """An operation with more operands is drawn without their names."""
 STYLE = {
     "leaf": 'fill="#e3f0fb" stroke="#1f6fb4" rx="10"',
+    "input": 'fill="#e6f4e8" stroke="#2b8a3e"',
     "constant": 'fill="#f4f5f6" stroke="#5c636a" stroke-dasharray="4 3"',
     "operation": 'fill="#fff4e0" stroke="#b35c0a"',
     "rest": 'fill="#ffffff" stroke="#5c636a" stroke-dasharray="1 3"',

@@ -13,12 +13,14 @@ __all__ = ["dot", "mermaid"]
 UNSAFE = re.compile(r"[^\w .,()=\-]|[.\-](?=\s)|(?<![^\W_])_|_(?![^\W_])")
 MERMAID = {
     "leaf": '(["{}"])',
-    "constant": '[/"{}"/]',
+    "input": '[/"{}"/]',
+    "constant": '("{}")',
     "operation": '["{}"]',
     "rest": '{{{{"{}"}}}}',
 }
 DOT = {
     "leaf": 'shape=box, style="rounded,filled", fillcolor="#e3f0fb"',
+    "input": 'shape=box, style=filled, fillcolor="#e6f4e8"',
     "constant": 'shape=box, style="dashed,filled", fillcolor="#f4f5f6"',
     "operation": 'shape=box, style=filled, fillcolor="#fff4e0"',
     "rest": "shape=plaintext",

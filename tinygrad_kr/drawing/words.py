@@ -9,7 +9,8 @@ __all__ = ["LANGUAGES", "lines"]
 LANGUAGES = "en", "ko"
 WORDS = {
     "leaf": ("leaf", "매개변수"),
-    "constant": ("constant", "상수"),
+    "input": ("input", "입력"),
+    "lost": ("input or number (not kept)", "입력 또는 수 (보관되지 않음)"),
     "gradient": ("gradient norm {}", "기울기 노름 {}"),
     "freed": ("freed by backward()", "backward()로 해제됨"),
     "rest": ("{} more operations, not drawn", "그리지 않은 연산 {}개"),
@@ -32,8 +33,9 @@ def lines(box: Box, lang: str) -> list[str]:
         params = ", ".join(f"{key}={text}" for key, text in box.params.items())
         found = [title, params, value or shape, say("freed") if box.freed else ""]
     elif box.kind == "constant":
-        size = value if box.title else ""
-        found = [box.title or box.value or say("constant"), size if box.value else f"{shape} {box.dtype}".strip()]
+        found = [box.value]
+    elif box.kind == "input":
+        found = [box.title or say("lost" if box.shape is None else "input"), value or f"{shape} {box.dtype}".strip()]
     else:
         norm = box.gradient_norm
         gradient = "" if norm is None else say("gradient").format(f"{norm:.3g}")

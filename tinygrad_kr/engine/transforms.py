@@ -171,7 +171,7 @@ def vjp(f: Callable[..., Any], *args: Any, argnums: Argnums = ()) -> tuple[Any, 
     Returns
     -------
     value
-        f(*args).
+        ``f(*args)``.
     pullback : callable
         Takes cotangents in the structure of the value; returns a tuple with one gradient for each argument (for an
         int ``argnums`` just that one). May be called several times.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import math
-import sys
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import numpy as np
 
+from tinygrad_kr._progress import visible_tqdm
 from tinygrad_kr.engine.tensor import raw
 from tinygrad_kr.engine.transforms import vjp
 from tinygrad_kr.engine.tree import tree_leaves, tree_map
@@ -105,7 +104,7 @@ def check_gradients(
     max_seconds : float, optional
         The same in seconds.
     progress : callable or False, optional
-        Wraps iterables, as ``tqdm.tqdm`` does. Default: a bar from 500 elements on, on a terminal, if tqdm is there.
+        Wraps iterables, as ``tqdm.tqdm`` does. Default: a bar from 500 elements on, where it is seen, if tqdm is there.
 
     Returns
     -------
@@ -270,13 +269,8 @@ def _bar(progress: Progress | Literal[False] | None, problem: Problem) -> Progre
     if callable(progress):
         return progress
     is_long = sum(leaf.size for leaf in problem.leaves) > LONG
-    if progress is None and is_long and sys.stderr.isatty():
-        try:
-            tqdm: Any = importlib.import_module("tqdm")
-        except ImportError:
-            return _plain
-        return lambda items: tqdm.tqdm(items, desc="gradient check", leave=False)
-    return _plain
+    tqdm = visible_tqdm() if progress is None and is_long else None
+    return _plain if tqdm is None else lambda items: tqdm(items, desc="gradient check", leave=False)
 
 
 def _plain(items: Iterable[Any]) -> Iterable[Any]:

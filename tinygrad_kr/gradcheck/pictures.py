@@ -50,10 +50,10 @@ def html_of(report: Report) -> str:
 def figure_of(report: Report, path: str | Path | None = None) -> Any:
     """Draw a report; see ``Report.plot``."""
     require("matplotlib", "train", "the picture of a gradient check")
-    from matplotlib.figure import Figure
+    from tinygrad_kr._figure import Figure
 
     maps = _by_leaf(report)[:3]
-    figure = Figure(figsize=(4.5 * (len(maps) + 1), 4), layout="constrained")
+    figure = Figure((4.5 * (len(maps) + 1), 4))
     axes = figure.subplots(1, len(maps) + 1, squeeze=False)[0]
     for ax, (leaf, found) in zip(axes, maps, strict=False):
         _draw_map(figure, ax, leaf, found)

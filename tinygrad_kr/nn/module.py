@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterator, Mapping
+from types import MethodType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_kr._tracebacks import drop_own_frames
+from tinygrad_kr.engine.graph import mode
 from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.errors import DtypeError, GraphError
 from tinygrad_kr.misfits import misfits, nearest
@@ -25,6 +29,12 @@ class _Sealing(type):
         module = super().__call__(*args, **kwargs)
         vars(module)["_built"] = True
         return module
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """That of ``__init__``, for help and editors, which would else show that of ``__call__`` above."""
+        init: Any = cls.__init__  # type: ignore[misc]
+        return inspect.Signature() if init is object.__init__ else inspect.signature(MethodType(init, cls))
 
 
 class Module(Branch, metaclass=_Sealing):
@@ -77,7 +87,10 @@ class Module(Branch, metaclass=_Sealing):
         try:
             return self.forward(*args, **kwargs)
         except Exception as error:
+            __tracebackhide__ = True  # for pytest and IPython
             self._locate(error)
+            if not mode.get().debugging:
+                drop_own_frames(error)
             raise
 
     def options(self) -> str:

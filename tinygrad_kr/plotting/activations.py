@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
         *(F.softsign, F.hard_sigmoid, F.hard_tanh),
     )
 }
+DRAWN = {"leaky_relu": ("leaky_relu, slope = 0.1", functools.partial(F.leaky_relu, slope=0.1))}
+"""What the eye could not tell from another function: leaky_relu with its default slope of 0.01 from relu."""
 DOCUMENTS = "step", "identity", "sigmoid", "tanh", "relu", "leaky_relu"
 RELU_FAMILY = "relu", "leaky_relu", "elu", "gelu", "silu"
 LINES = tuple(zip((BLUE, ORANGE, GREEN, RED, GREY), "os^Dv", strict=True))
@@ -44,7 +47,8 @@ def plot_activations(
     Parameters
     ----------
     functions : sequence of str, or mapping of str to callable
-        Names of activations in ``functional``, or functions of one Tensor that work element by element.
+        Names of activations in ``functional``, or functions of one Tensor that work element by element. By its name
+        leaky_relu is drawn with a slope of 0.1, and the title says so: 0.01 could not be told from relu.
     xlim : tuple of float
         From where to where.
     path : str or path-like, optional
@@ -73,6 +77,8 @@ def plot_activations(
     0.25
     """
     chosen = _chosen(functions)
+    if not isinstance(functions, Mapping):
+        chosen = dict(DRAWN.get(name, (name, f)) for name, f in chosen.items())
     if not xlim[0] < xlim[1]:
         raise ValueError(f"plot_activations: xlim must be (from, to) with from < to, got {xlim}")
     x = np.linspace(*xlim, 601)

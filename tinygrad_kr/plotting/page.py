@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from functools import cache
 from typing import Any
@@ -25,6 +26,7 @@ __all__ = [
 
 BLUE, ORANGE, GREY, RED, GREEN = "#1f6fb4", "#d9730d", "#5c636a", "#c92a2a", "#2b8a3e"
 LANGUAGES = "en", "ko"
+HANGUL = re.compile("[가-힣]")
 Path = str | os.PathLike[str] | None
 
 NO_HANGUL = (
@@ -67,9 +69,7 @@ class Page:
     def __init__(self, size: tuple[float, float], lang: str) -> None:
         if lang not in LANGUAGES:
             raise ValueError(f"lang must be one of {', '.join(map(repr, LANGUAGES))}, got {lang!r}")
-        figure = require("matplotlib.figure", "train", "drawing a picture")
-        self.figure: Any = figure.Figure(figsize=size, layout="constrained")
-        require("matplotlib.backends.backend_agg", "train", "drawing a picture").FigureCanvasAgg(self.figure)
+        self.figure: Any = require("tinygrad_kr._figure", "train", "drawing a picture").Figure(size)
         self.font = font_with_hangul() if lang == "ko" else None
         if lang == "ko" and self.font is None:
             warnings.warn(NO_HANGUL, stacklevel=3)
@@ -80,11 +80,13 @@ class Page:
 
     def done(self, path: Path) -> Any:
         """Give the labels their font, write the figure if a path is given, and return it."""
-        if self.font:
-            matplotlib = require("matplotlib", "train", "drawing a picture")
-            families = [*matplotlib.rcParams["font.family"], self.font]  # the second for what the first lacks
-            for text in self.figure.findobj(require("matplotlib.text", "train", "drawing a picture").Text):
-                text.set_family(families)
+        matplotlib = require("matplotlib", "train", "drawing a picture")
+        texts = self.figure.findobj(require("matplotlib.text", "train", "drawing a picture").Text)
+        # In English too, names that the user gave may be Korean.
+        font = self.font or (font_with_hangul() if any(HANGUL.search(text.get_text()) for text in texts) else None)
+        if font:
+            for text in texts:
+                text.set_family([*matplotlib.rcParams["font.family"], font])  # the second for what the first lacks
         if path is not None:
             self.figure.savefig(path, dpi=120)
         return self.figure

@@ -1,7 +1,7 @@
 """Element by element: the ufuncs of NumPy.
 
-At kinks: |x|'(0) = 0; ties in maximum, minimum, fmax and fmin share the gradient equally; x**0 has gradient 0
-everywhere; clip lets the gradient through at its bounds; sign has gradient 0.
+At kinks: abs has gradient 0 at 0; ties in maximum, minimum, fmax and fmin share the gradient equally; x**0 has
+gradient 0 everywhere; clip lets the gradient through at its bounds; sign has gradient 0.
 """
 
 from __future__ import annotations

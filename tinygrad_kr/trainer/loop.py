@@ -64,7 +64,7 @@ class Trainer(Run):
     metrics : mapping of str to callable, optional
         From the scores and the targets of validation examples, as arrays, to a mean over them, such as an accuracy.
     progress : bool
-        Whether to show a progress bar, if tqdm is installed and the output goes to a terminal.
+        Whether to show a progress bar, if tqdm is installed and a terminal or a notebook shows it.
 
     Attributes
     ----------

@@ -49,8 +49,8 @@ def scores_with_labels(
     Returns
     -------
     strategy of pairs of arrays
-        Scores (*batch, classes), and labels (*batch,) or rows (*batch, classes). In about one draw of five all labels
-        are the same.
+        Scores of shape ``(*batch, classes)``, and labels ``(*batch,)`` or rows ``(*batch, classes)``. In about one draw
+        of five all labels are the same.
 
     Raises
     ------
@@ -113,8 +113,9 @@ def positive_definite(
 
     Returns
     -------
-    strategy of float64 arrays (*batch, n, n)
-        B B^T + I with elements of B in [-1, 1]: symmetric to the last bit, eigenvalues from 1 to 1 + n^2.
+    strategy of float64 arrays
+        Of shape ``(*batch, n, n)``: B B^T + I with elements of B in [-1, 1]: symmetric to the last bit, eigenvalues
+        from 1 to 1 + n^2.
 
     Examples
     --------
