@@ -1281,7 +1281,7 @@ def test_a_tensor_that_cannot_be_copied_says_how_to_plot_it() -> None:
 
 @pytest.mark.parametrize("wrong", [lambda a, b: a + b, np.dot, np.tensordot, lambda a, b: np.concatenate([a, b], 1)])
 def test_an_error_is_not_buried_under_lines_of_the_package(wrong: Any) -> None:
-    """Neither the error of NumPy, whose words it quotes, nor how it came about inside."""
+    """Neither the error of NumPy, whose words it quotes, nor how it came about inside is shown."""
     with pytest.raises(ShapeError) as caught:
         wrong(leaf(2, 2), leaf(3, 3))
     ours = [entry for entry in caught.traceback if "tinygrad_kr" in str(entry.path) and "tests" not in str(entry.path)]

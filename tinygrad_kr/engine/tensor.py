@@ -9,6 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
+from tinygrad_kr._tracebacks import drop_own_frames
 from tinygrad_kr.engine.arrays import plain_array
 from tinygrad_kr.engine.dispatch import (
     NUMPY,
@@ -477,15 +478,15 @@ def one(dtype: Any) -> Any:
 
 
 def apply(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """Carry out a NumPy function on Tensors; an error of this package's own starts its traceback here."""
+    """Carry out a NumPy function on Tensors; the traceback of an error raised on purpose shows the user's lines."""
     if function in PLAIN:
         return without_gradient(function, raw(args), raw(kwargs))
     try:
         return implemented(function, args, kwargs)
     except Exception as error:
-        if type(error).__module__ != "tinygrad_kr.errors" or mode.get().debugging:
-            raise
-        raise error.with_traceback(None) from error.__cause__
+        if not mode.get().debugging:
+            drop_own_frames(error)
+        raise
 
 
 def array_of(data: Any) -> Any:
