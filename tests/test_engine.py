@@ -1248,6 +1248,25 @@ def test_warnings_name_the_line_of_the_user(code: str, message: str, tmp_path: A
     assert done.returncode == 1 and f"RuntimeWarning: {message}" in done.stderr
 
 
+@pytest.mark.parametrize("action", ["always", "default", "error"])
+def test_recorded_warnings_name_the_line_of_the_user(action: Any) -> None:
+    x = leaf(2)
+    for _ in range(2):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter(action)
+            with pytest.raises(RuntimeWarning) if action == "error" else contextlib.nullcontext():
+                np.log(x * 0)
+            warnings.simplefilter(action)  # a filter added later
+            with pytest.raises(RuntimeWarning) if action == "error" else contextlib.nullcontext():
+                np.sum(np.sqrt(x * 0)).backward()
+        assert {warning.filename for warning in caught} == ({__file__} if action != "error" else set())
+        assert len(caught) == (3 if action != "error" else 0)  # log, and on the way back sqrt and the product
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        warnings.simplefilter("ignore")
+        np.log(x * 0)
+
+
 def test_errstate_of_the_user_decides_what_warns() -> None:
     x = Tensor(np.zeros(2), requires_grad=True)
     with np.errstate(divide="ignore"):

@@ -10,13 +10,25 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["at_calling_line", "calling_line", "warn"]
+__all__ = ["NO_FILTER", "at_calling_line", "calling_line", "filter_of_ours", "raise_warnings", "warn"]
 
-# NumPy warns of 1/0 at the Python line that called it, which is a line of ours. Raised there, the warning can be given
-# again at the line of the user, where the filters of the user decide what happens.
-warnings.filterwarnings(
-    "error", category=RuntimeWarning, module=r"tinygrad_kr\.(engine\.(primitive|dispatch)|primitives\.)"
-)
+NO_FILTER = (None,)
+
+
+def raise_warnings() -> None:
+    """Make floating-point warnings at lines of ours exceptions, so that they can be given at the user's line instead.
+
+    NumPy warns at the Python line that called it. The filter stands before the user's, which decide what happens at the
+    line of the user; it is put there again once others were added.
+    """
+    global filter_of_ours
+    modules = r"tinygrad_kr\.(engine\.(primitive|dispatch)|primitives\.)"
+    warnings.filterwarnings("error", category=RuntimeWarning, module=modules)
+    filter_of_ours = warnings.filters[0]
+
+
+filter_of_ours: Any = None
+raise_warnings()
 
 
 def frames() -> Iterator[FrameType]:

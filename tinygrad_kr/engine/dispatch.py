@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_kr.engine.callers import at_calling_line
+from tinygrad_kr.engine import callers
 from tinygrad_kr.errors import UnsupportedError
 
 __all__ = ["INSTEAD", "NUMPY", "PLAIN", "REDUCTIONS", "implemented", "indexing", "unsupported", "without_gradient"]
@@ -63,10 +64,12 @@ def _cure(function: Callable[..., Any], kwargs: dict[str, Any]) -> str:
 
 def without_gradient(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Call a NumPy function whose result carries no gradient, on arrays."""
+    if (warnings.filters or callers.NO_FILTER)[0] is not callers.filter_of_ours:
+        callers.raise_warnings()
     try:
         return function(*args, **kwargs)
     except RuntimeWarning:
-        return at_calling_line(partial(function, *args, **kwargs))
+        return callers.at_calling_line(partial(function, *args, **kwargs))
 
 
 def unsupported(name: str) -> UnsupportedError:

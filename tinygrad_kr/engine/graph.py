@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import operator
+import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextvars import ContextVar
 from functools import partial, wraps
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_kr.engine.callers import at_calling_line
+from tinygrad_kr.engine import callers
 from tinygrad_kr.errors import DtypeError, FreedGraphError, MutationError, ShapeError
 
 __all__ = ["Leaf", "Mode", "Node", "Switch", "mode", "no_grad", "walk"]
@@ -220,6 +221,8 @@ def walk(
     borrowed : set
         Those of them whose gradient somebody else may hold as well.
     """
+    if (warnings.filters or callers.NO_FILTER)[0] is not callers.filter_of_ours:
+        callers.raise_warnings()
     order = reachable(seeds, since)
     useful = None if wanted is None else leading_to(wanted, order)
     stops = frozenset(wanted) if wanted else ()
@@ -242,7 +245,7 @@ def walk(
                         gradient = primitive.pull_back(node, position, g, wrap)
                 except RuntimeWarning:
                     again = partial(primitive.pull_back, node, position, g, wrap)
-                    gradient = at_calling_line(again, f", in the backward pass of {primitive.name}")
+                    gradient = callers.at_calling_line(again, f", in the backward pass of {primitive.name}")
                 if type(gradient) is not ndarray or gradient.shape != link.shape or gradient.dtype is not link.dtype:
                     gradient = fit(gradient, link, primitive, position)
                 if link in gradients:  # the first is borrowed, the second allocates, later ones add in place

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from tinygrad_kr.engine import callers
 from tinygrad_kr.engine.arrays import is_foreign, plain_array
-from tinygrad_kr.engine.callers import at_calling_line
 from tinygrad_kr.engine.debug import record_origin, remedy, require_finite
 from tinygrad_kr.engine.dispatch import NUMPY
 from tinygrad_kr.engine.graph import RECORDING, Link, Node, Wrap, mode
@@ -117,14 +118,16 @@ class Primitive:
             bit += bit
         if self.real and not wants:
             arrays = [as_real(array) for array in arrays]
+        if (warnings.filters or callers.NO_FILTER)[0] is not callers.filter_of_ours:
+            callers.raise_warnings()
         state = mode.get()
         try:
             if state is RECORDING or not state.debugging:
                 output = self.forward(*arrays, **params)
             else:
-                output = at_calling_line(partial(self.forward, *arrays, **params), remedy(self.name))
+                output = callers.at_calling_line(partial(self.forward, *arrays, **params), remedy(self.name))
         except RuntimeWarning:
-            output = at_calling_line(partial(self.forward, *arrays, **params))
+            output = callers.at_calling_line(partial(self.forward, *arrays, **params))
         except (ValueError, IndexError) as error:
             if is_about_values(error):
                 raise
@@ -149,8 +152,9 @@ class Primitive:
         kept, dropped = self._plans.get(wants | bit) or self._plan(wants, len(operands))
         guards: Any = ()
         for i in kept:
-            if type(operands[i]) is Tensor and operands[i]._version is not None:
-                guards += ((operands[i]._version, operands[i]._version[0], i),)
+            operand = operands[i]
+            if type(operand) is Tensor and operand._version is not None:
+                guards += ((operand._version, operand._version[0], i),)
         arrays.append(output)
         if self.residue is not None:
             arrays.append(r)
