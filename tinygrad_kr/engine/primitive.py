@@ -116,7 +116,7 @@ class Primitive:
                 arrays.append(operand if kind is ndarray or kind in SCALARS else self._array(operand, operands))
                 links.append(None)
             bit += bit
-        if self.real and not wants:
+        if not wants and self.real:
             arrays = [as_real(array) for array in arrays]
         if (warnings.filters or callers.NO_FILTER)[0] is not callers.filter_of_ours:
             callers.raise_warnings()
