@@ -144,6 +144,10 @@ ACTIVATIONS = [
     op("F.softmax({x:rows})", "F.softmax({x}, dim=-1)"),
     op("F.softmax({x:line}, {long_axis})", "F.softmax({x}, dim={long_axis})"),
     op("F.log_softmax({x:line}, {long_axis})", "F.log_softmax({x}, dim={long_axis})"),
+    op(
+        "F.standardize({x:line}, {long_axis}, 0.5)",
+        "({x} - {x}.mean({long_axis}, keepdim=True)) / ({x}.var({long_axis}, correction=0, keepdim=True) + 0.5).sqrt()",
+    ),
 ]
 
 LOSSES = [
