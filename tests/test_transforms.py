@@ -203,6 +203,14 @@ def test_results_are_arrays_where_nothing_outside_can_be_differentiated() -> Non
     assert type(grad(f)(x)) is np.ndarray
 
 
+def test_a_pullback_under_no_grad_returns_arrays_also_of_a_cotangent_on_the_graph() -> None:
+    cotangent = Tensor(np.ones(3), requires_grad=True)
+    _, pullback = vjp(lambda z: z + 1.0, x)
+    assert type(pullback(cotangent)[0]) is Tensor
+    with no_grad():
+        assert type(pullback(cotangent)[0]) is np.ndarray
+
+
 def test_a_captured_parameter_changed_before_backward_is_noticed() -> None:
     w = Tensor(np.array([1.0, 2.0, 3.0]), requires_grad=True)
     penalty = np.sum(grad(lambda x: np.sum(np.sin(w * x)))(x) ** 2)

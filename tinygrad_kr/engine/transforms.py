@@ -50,7 +50,8 @@ class Trace:
             if isinstance(y, Tensor) and y.requires_grad:
                 seeds[y._node] = seeds[y._node] + cotangent if y._node in seeds else cotangent
 
-        wrap = lift if self.depends_on_outside and mode.get().recording else None
+        is_recording = mode.get().recording
+        wrap = lift if self.depends_on_outside and is_recording else None
         tree_map(seed, self.output, cotangents)
         links = [x._node for x in tree_leaves(self.variables)]
         gradients, borrowed = walk(seeds, links, retain_graph=True, wrap=wrap, since=self.since)
@@ -59,7 +60,7 @@ class Trace:
             if x._node not in gradients:
                 return finished(np.zeros(x.shape, x.dtype), on_graph=False)
             g = gradients[x._node]
-            on_graph = isinstance(g, Tensor) and g.requires_grad
+            on_graph = is_recording and isinstance(g, Tensor) and g.requires_grad
             return finished(g.copy() if x._node in borrowed and not on_graph else g, on_graph)
 
         return tuple(tree_map(gradient, x) for x in self.variables)
