@@ -338,5 +338,6 @@ def test_a_softmax_of_a_softmax_is_noticed(twice: Any, kind: Any) -> None:
     with pytest.warns(UserWarning, match="through softmax already") as caught:
         twice(F.softmax(scores))
     assert caught[0].filename == __file__
+    F.softmax(F.softmax(scores), axis=0)  # rows, then columns
     twice(scores)  # and no warning, which would be an error, where it is used once
     twice(F.log_softmax(scores))

@@ -252,7 +252,7 @@ def softmax(x: Any, axis: int = -1) -> Any:
     >>> softmax(np.array([0.3, 2.9, 4.0])).round(3)
     array([0.018, 0.245, 0.737])
     """
-    losses.warn_of_probabilities("softmax", x)
+    losses.warn_of_probabilities("softmax", x, axis)
     return activations.softmax(x, axis=axis)
 
 

@@ -249,6 +249,11 @@ SHAPING = [
     op("np.pad({x}, {widths}, constant_values={number})", "padded({x}, {widths}, {number})"),
     op("np.pad({x}, {widths})", "padded({x}, {widths}, 0.0)"),
     moving("np.pad({x:filled}, {widths}, mode={pad_mode})"),
+    op("np.full_like({x}, np.sum({x}))", "torch.sum({x}) + torch.zeros_like({x})"),
+    op(
+        "np.bincount(np.arange({x}.size) % 2, np.ravel({x}), 2)",
+        "torch.stack([torch.sum(torch.ravel({x})[::2]), torch.sum(torch.ravel({x})[1::2])])",
+    ),
     moving("np.take({x:filled}, {places})"),
     moving("np.take({x:line}, {places_along}, {long_axis})"),
     moving("np.take_along_axis({x:line}, {places_in_lines}, {long_axis})"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -91,7 +92,9 @@ def run(program: Program, side: str, space: dict[str, Any], each: Callable[[Any]
     """Run the lines and the loss in a space of names; ``each`` replaces every value right after its line."""
     for line in (*program.lines, program.loss):
         try:
-            exec(line.written(side), space)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # advice, as against a softmax of a softmax
+                exec(line.written(side), space)
         except Exception as error:
             error.add_note(f"in the line {line.written(side)}, of program {program.seed}")
             raise

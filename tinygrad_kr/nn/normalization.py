@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_kr.engine.tensor import Tensor
-from tinygrad_kr.errors import NonFiniteError, ShapeError
+from tinygrad_kr.errors import ShapeError
 from tinygrad_kr.nn.making import positive
 from tinygrad_kr.nn.module import Module
 from tinygrad_kr.primitives.reductions import standardize
@@ -102,12 +102,8 @@ class BatchNorm(Module):
             )
 
         def observe(mean: Any, var: Any) -> None:
-            if np.any(np.isinf(var) & np.isfinite(mean)):
-                raise NonFiniteError(
-                    f"{self.title()}: the variance of feature {int(np.argmax(np.isinf(var)))} is too large for "
-                    f"{var.dtype}, and the running variance would turn every later output to 0.\n"
-                    "  scale the inputs, or use float64"
-                )
+            if not np.add.reduce(var, axis=None) < np.inf:
+                var = np.where(np.isinf(var), np.nan, var)  # infinite, it would turn every later output to 0 in silence
             _move(self.running_mean, mean, self.momentum)
             _move(self.running_var, var * (count / (count - 1)), self.momentum)
 

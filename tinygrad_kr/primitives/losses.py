@@ -169,12 +169,15 @@ CERTAINTY = 1.01
 """Rounding, and the steps of a numerical gradient, may lead a probability this far."""
 
 
-def warn_of_probabilities(name: str, scores: Any) -> None:
-    """Warn if what should be scores has been through softmax already."""
+def warn_of_probabilities(name: str, scores: Any, axis: int = -1) -> None:
+    """Warn if what should be scores has been through softmax along the same axis already."""
+    if type(axis) is not int:
+        return
     if type(scores) is Tensor and type(scores._node) is Node:
-        if scores._node.primitive is not softmax:
+        node = scores._node
+        if node.primitive is not softmax or (node.params.get("axis", -1) - axis) % (scores.ndim or 1):
             return
-    elif not _are_probabilities(raw(scores)):
+    elif (axis + 1) % (np.ndim(raw(scores)) or 1) or not _are_probabilities(np.asarray(raw(scores))):
         return
     warn(
         f"{name}: these scores have been through softmax already; twice, it hardly tells classes apart, and gradients "
