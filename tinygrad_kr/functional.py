@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_kr.engine.tensor import Tensor
 from tinygrad_kr.errors import ShapeError
 from tinygrad_kr.primitives import activations, convolution, elementwise, linalg, losses, reductions
 from tinygrad_kr.primitives.losses import floats, require_same_shape, rows_and_targets
@@ -320,7 +321,7 @@ def linear(x: Any, w: Any, b: Any) -> Any:
     array([[3.5],
            [3.5]])
     """
-    return linalg.linear(x, w, b)
+    return linalg.linear(x, w if type(w) is Tensor else floats(w), b)
 
 
 def conv2d(x: Any, w: Any, b: Any = None, stride: Any = 1, padding: Any = 0) -> Any:
@@ -359,6 +360,7 @@ def conv2d(x: Any, w: Any, b: Any = None, stride: Any = 1, padding: Any = 0) -> 
              [20.5, 24.5]]]])
     """
     where = {"stride": _pair("conv2d", "stride", stride, 1), "padding": _pair("conv2d", "padding", padding, 0)}
+    w = floats(w)
     return convolution.conv2d(x, w, **where) if b is None else convolution.conv2d_with_bias(x, w, b, **where)
 
 

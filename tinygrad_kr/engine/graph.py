@@ -58,7 +58,8 @@ class Switch:
         raise NotImplementedError
 
     def __enter__(self) -> None:
-        mode.set(self.inside(mode.get()))
+        outer = mode.get()
+        mode.set(SILENT if outer is RECORDING and type(self) is no_grad else self.inside(outer))
 
     def __exit__(self, *error: object) -> None:
         state = mode.get()
@@ -113,10 +114,10 @@ class no_grad(Switch):
     @classmethod
     def inside(cls, outer: Mode) -> Mode:
         """Return the mode inside a block: debugging as outside."""
-        return SILENT if outer is RECORDING else Mode(False, outer.debugging, cls, outer)
+        return Mode(False, outer.debugging, cls, outer)
 
 
-SILENT = Mode(False, False, no_grad, RECORDING)
+SILENT = no_grad.inside(RECORDING)  # made once, since every update enters it
 
 
 class recording(Switch):

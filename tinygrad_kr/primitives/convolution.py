@@ -17,7 +17,6 @@ from numpy.lib.stride_tricks import as_strided
 
 from tinygrad_kr.engine.primitive import Primitive
 from tinygrad_kr.engine.tensor import raw
-from tinygrad_kr.primitives.linalg import real_product
 
 Pair = tuple[int, int]  # vertical, horizontal
 
@@ -119,7 +118,7 @@ def _conv2d(x: Any, w: Any, *, stride: Pair, padding: Pair) -> Any:
     columns = _windows(x, size=w.shape[2:], stride=stride, padding=padding)
     if len(columns) != w.shape[1]:
         raise ValueError(f"the images have {len(columns)} channels, the filters {w.shape[1]}")
-    y = real_product(matrix(w, 1), matrix(columns, 3))
+    y = np.dot(matrix(w, 1), matrix(columns, 3))
     return batch_first(np.reshape(y, (len(w), *columns.shape[3:])))
 
 
@@ -156,6 +155,7 @@ conv2d = Primitive(
     "conv2d",
     _conv2d,
     expects=images_and_filters,
+    real=True,
     x=lambda g, w, shape, stride, padding: _to_images(g, w, shape, stride, padding),
     w=lambda g, x, shape, stride, padding: _to_filters(g, x, shape, stride, padding),
 )
@@ -163,6 +163,7 @@ conv2d_with_bias = Primitive(
     "conv2d",
     _conv2d_with_bias,
     expects=images_and_filters,
+    real=True,
     x=lambda g, w, shape, stride, padding: _to_images(g, w, shape, stride, padding),
     w=lambda g, x, shape, stride, padding: _to_filters(g, x, shape, stride, padding),
     b=lambda g: np.sum(g, axis=(0, 2, 3)),

@@ -171,11 +171,9 @@ CERTAINTY = 1.01
 
 def warn_of_probabilities(name: str, scores: Any, axis: int = -1) -> None:
     """Warn if what should be scores has been through softmax along the same axis already."""
-    if type(axis) is not int:
-        return
-    if type(scores) is Tensor and type(scores._node) is Node:
-        node = scores._node
-        if node.primitive is not softmax or (node.params.get("axis", -1) - axis) % (scores.ndim or 1):
+    node = scores._node if type(scores) is Tensor else None
+    if type(node) is Node:
+        if node.primitive is not softmax or (node.params.get("axis", -1) - axis) % scores.ndim:
             return
     elif (axis + 1) % (np.ndim(raw(scores)) or 1) or not _are_probabilities(np.asarray(raw(scores))):
         return
