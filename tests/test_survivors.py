@@ -111,3 +111,9 @@ def test_the_gradient_of_running_products_of_many_numbers() -> None:
     np.cumprod(y).backward(np.ones(6))
     products = np.cumprod(y.data)
     np.testing.assert_allclose(y.grad, [products[i:].sum() / y.data[i] for i in range(6)])
+
+
+@pytest.mark.parametrize("shapes", [[(3,)], [(2, 3)], [(3,), (1,)], [(2, 3), (2, 1)]], ids=str)
+def test_hstack_of_one_and_of_two(shapes: list[tuple[int, ...]]) -> None:
+    parts = [np.arange(1.0, 1 + np.prod(shape)).reshape(shape) for shape in shapes]
+    np.testing.assert_array_equal(np.hstack([leaf(part) for part in parts]).data, np.hstack(parts))
