@@ -86,3 +86,34 @@ def test_take_along_axis_takes_along_the_last_axis_by_default() -> None:
     indices = np.array([[[1], [0], [1]], [[0], [0], [1]]])
     taken = np.take_along_axis(leaf(x), indices)
     np.testing.assert_array_equal(taken.data, np.take_along_axis(x, indices, -1))
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (2, 4), (4, 2)])
+@pytest.mark.parametrize("k", [-2, -1, 0, 1, 2])
+def test_diagonals_and_triangles_are_numpys(shape: tuple[int, int], k: int) -> None:
+    x = np.arange(1.0, 9.0 + (shape == (3, 3))).reshape(shape)
+    for function in (np.diagonal, np.tril, np.triu):
+        np.testing.assert_array_equal(function(leaf(x), k).data, function(x, k), err_msg=function.__name__)
+
+
+@pytest.mark.parametrize("of_a", [(), (3,), (2, 3), (4, 2, 3)])
+@pytest.mark.parametrize("of_b", [(), (3,), (4, 3), (2, 4, 3)])
+def test_inner_sums_over_the_last_axes(of_a: tuple[int, ...], of_b: tuple[int, ...]) -> None:
+    a, b = (np.arange(1.0, 1 + np.prod(shape)).reshape(shape) for shape in (of_a, of_b))
+    np.testing.assert_array_equal(np.inner(leaf(a), leaf(b)).data, np.inner(a, b))
+
+
+def test_the_gradient_of_running_products_of_many_numbers() -> None:
+    x = leaf([2, 0, 3, 0.5, 4, 7])
+    np.cumprod(x).backward(np.ones(6))
+    np.testing.assert_allclose(x.grad, [1, 2 * (1 + 3 + 1.5 + 6 + 42), 0, 0, 0, 0])
+    y = leaf([2, 1, 3, 0.5, 4, 7])
+    np.cumprod(y).backward(np.ones(6))
+    products = np.cumprod(y.data)
+    np.testing.assert_allclose(y.grad, [products[i:].sum() / y.data[i] for i in range(6)])
+
+
+@pytest.mark.parametrize("shapes", [[(3,)], [(2, 3)], [(3,), (1,)], [(2, 3), (2, 1)]], ids=str)
+def test_hstack_of_one_and_of_two(shapes: list[tuple[int, ...]]) -> None:
+    parts = [np.arange(1.0, 1 + np.prod(shape)).reshape(shape) for shape in shapes]
+    np.testing.assert_array_equal(np.hstack([leaf(part) for part in parts]).data, np.hstack(parts))
