@@ -10,24 +10,25 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["NO_FILTER", "at_calling_line", "calling_line", "filter_of_ours", "raise_warnings", "warn"]
+__all__ = ["at_calling_line", "calling_line", "raise_warnings", "warn"]
 
-NO_FILTER = (None,)
+MODULES = r"tinygrad_kr\.(engine\.(primitive|dispatch)|primitives\.)"
+first_filter: Any = None
 
 
 def raise_warnings() -> None:
     """Make floating-point warnings at lines of ours exceptions, so that they can be given at the user's line instead.
 
     NumPy warns at the Python line that called it. The filter stands before the user's, which decide what happens at the
-    line of the user; it is put there again once others were added.
+    line of the user. It is put there again once others were added, which operators, NumPy's functions and the walk
+    look for.
     """
-    global filter_of_ours
-    modules = r"tinygrad_kr\.(engine\.(primitive|dispatch)|primitives\.)"
-    warnings.filterwarnings("error", category=RuntimeWarning, module=modules)
-    filter_of_ours = warnings.filters[0]
+    global first_filter
+    if not warnings.filters or warnings.filters[0] is not first_filter:
+        warnings.filterwarnings("error", category=RuntimeWarning, module=MODULES)
+        first_filter = warnings.filters[0]
 
 
-filter_of_ours: Any = None
 raise_warnings()
 
 

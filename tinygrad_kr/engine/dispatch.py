@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
@@ -64,8 +63,7 @@ def _cure(function: Callable[..., Any], kwargs: dict[str, Any]) -> str:
 
 def without_gradient(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Call a NumPy function whose result carries no gradient, on arrays."""
-    if (warnings.filters or callers.NO_FILTER)[0] is not callers.filter_of_ours:
-        callers.raise_warnings()
+    callers.raise_warnings()
     try:
         return function(*args, **kwargs)
     except RuntimeWarning:

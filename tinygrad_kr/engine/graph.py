@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 import itertools
 import operator
-import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextvars import ContextVar
 from functools import partial, wraps
@@ -222,8 +221,7 @@ def walk(
     borrowed : set
         Those of them whose gradient somebody else may hold as well.
     """
-    if (warnings.filters or callers.NO_FILTER)[0] is not callers.filter_of_ours:
-        callers.raise_warnings()
+    callers.raise_warnings()
     order = reachable(seeds, since)
     useful = None if wanted is None else leading_to(wanted, order)
     stops = frozenset(wanted) if wanted else ()

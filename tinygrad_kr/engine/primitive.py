@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -118,8 +117,6 @@ class Primitive:
             bit += bit
         if not wants and self.real:
             arrays = [as_real(array) for array in arrays]
-        if (warnings.filters or callers.NO_FILTER)[0] is not callers.filter_of_ours:
-            callers.raise_warnings()
         state = mode.get()
         try:
             if state is RECORDING or not state.debugging:

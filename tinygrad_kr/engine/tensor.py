@@ -11,6 +11,7 @@ import numpy as np
 
 from tinygrad_kr._tracebacks import drop_own_frames
 from tinygrad_kr.engine.arrays import plain_array
+from tinygrad_kr.engine.callers import raise_warnings
 from tinygrad_kr.engine.dispatch import (
     NUMPY,
     PLAIN,
@@ -29,11 +30,19 @@ accumulating = Lock()  # threads may walk different graphs that share leaves
 
 
 def _operator(ufunc: Callable[..., Any]) -> Any:
-    return lambda self, other: NUMPY[ufunc](self, other)
+    def operator(self: Tensor, other: Any) -> Any:
+        raise_warnings()
+        return NUMPY[ufunc](self, other)
+
+    return operator
 
 
 def _reflected(ufunc: Callable[..., Any]) -> Any:
-    return lambda self, other: NUMPY[ufunc](other, self)
+    def operator(self: Tensor, other: Any) -> Any:
+        raise_warnings()
+        return NUMPY[ufunc](other, self)
+
+    return operator
 
 
 def _plain(ufunc: Callable[..., Any]) -> Any:
@@ -481,6 +490,7 @@ def apply(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Carry out a NumPy function on Tensors; the traceback of an error raised on purpose shows the user's lines."""
     if function in PLAIN:
         return without_gradient(function, raw(args), raw(kwargs))
+    raise_warnings()
     try:
         return implemented(function, args, kwargs)
     except Exception as error:
