@@ -1,9 +1,12 @@
-"""How many examples hypothesis draws: the profile "ci", or "long" with HYPOTHESIS_PROFILE=long."""
+"""How many examples hypothesis draws, the profile "ci", or "long" with HYPOTHESIS_PROFILE=long; and Ctrl-C."""
 
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 
 # Every field is written out: what is left out would come from hypothesis' own profile, which is another one
@@ -23,3 +26,13 @@ COMMON = {
 settings.register_profile("ci", max_examples=40, derandomize=True, **COMMON)
 settings.register_profile("long", max_examples=1000, derandomize=False, **COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C interrupt this process and those that it starts, also where the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -467,6 +467,7 @@ def test_the_current_folder_can_be_imported_from_though_python_was_told_otherwis
     assert (done.returncode, done.stdout, done.stderr) == (0, "check_gradients: softmax: PASS\n", "")
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a single child")
 def test_interrupted(folder: Path) -> None:
     with subprocess.Popen(
