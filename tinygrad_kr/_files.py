@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import glob
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -39,7 +38,7 @@ def whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     target = Path(os.path.realpath(path))
     _remove_leftovers(target)
     mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
-    part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+    part = target.with_name(f".{target.name}.{os.urandom(8).hex()}.part")
     with open(part, "xb", opener=functools.partial(os.open, mode=0o666 if mode is None else mode)) as file:
         try:
             if fcntl is not None:
