@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import os
@@ -25,7 +26,10 @@ from hypothesis.extra import numpy as hnp
 
 from tinygrad_kr import Tensor, no_grad
 from tinygrad_kr import functional as F
+from tinygrad_kr.cli.results import write_settings
+from tinygrad_kr.drawing import draw
 from tinygrad_kr.errors import DataError, DtypeError, MutationError
+from tinygrad_kr.gradcheck import pages
 from tinygrad_kr.models import TwoLayerNet
 from tinygrad_kr.nn import BatchNorm, Linear, Module
 from tinygrad_kr.saving import formats, load, load_weights, save, save_weights
@@ -381,6 +385,32 @@ def test_a_file_keeps_its_mode(path: Path, mode: int) -> None:
     path.chmod(mode)
     save(path, {"a": np.zeros(3)})
     assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+@posix
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("graph.svg", lambda path: draw(Tensor([1.0], requires_grad=True) * 2).save(path)),
+        ("page.html", lambda path: pages.write(path, "<p>")),
+        ("settings.json", lambda path: write_settings(path.parent, argparse.Namespace(), "digits", None, None)),
+    ],
+)
+def test_what_else_is_written_keeps_its_mode_and_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, write: Callable[[Path], None]
+) -> None:
+    path = tmp_path / name
+    path.write_text("old")
+    path.chmod(0o600)
+    write(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    before = path.read_bytes()
+    assert before != b"old"
+    monkeypatch.setattr(os, "replace", fails)
+    with pytest.raises(OSError, match="No space left"):
+        write(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @posix

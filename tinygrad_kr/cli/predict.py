@@ -154,7 +154,7 @@ def _as_in_mnist(path: Path, values: NDArray[np.float64]) -> NDArray[np.float64]
     """Return a picture of any size as one of 28 x 28 pixels, its digit as large and as central as those of MNIST."""
     low, high = values.min(), values.max()
     if high - low < INK:
-        raise DataError(f"{path}: no digit to be seen; from its darkest to its lightest pixel it is {high - low:.0%}")
+        raise DataError(f"{path}: no digit to be seen: it is blank, with a contrast of {high - low:.0%}")
     if values.shape == (SIDE, SIDE):
         return values
     values = (values - low) / (high - low)

@@ -284,6 +284,9 @@ def _transfer(url: str, out: BinaryIO, at_most: int) -> None:
 @contextmanager
 def _progress(url: str, total: int | None) -> Iterator[Callable[[int], object]]:
     name = url.rpartition("/")[2]
+    if sys.stderr is None:  # it was closed
+        yield lambda size: None
+        return
     try:
         tqdm = require("tqdm", "train", "a progress bar").tqdm
     except MissingExtraError:
