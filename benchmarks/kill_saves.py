@@ -130,16 +130,18 @@ def kill(kills: int, folder: Path, seed: int = 0, progress: Callable[[int], Any]
     tally = {"kills": 0, "whole files": 0, "leftovers": 0, "finished runs": 0, "epochs": 0, "saves": 0}
     newest: dict[Path, int] = {}
     names = [f"{kind}.{ending}" for kind in checks for ending in ("npz", "safetensors")]
-    allowed = {*names, *(f".{name}.part" for name in names)}
     while tally["kills"] < kills:
         path = folder / draw.choice(names)
         kind = path.stem
         done = kill_one(kind, path, draw)
         tally["kills"] += not done
-        files = {file.name for file in folder.iterdir()}
-        tally["leftovers"] += f".{path.name}.part" in files
-        if litter := files - allowed:
+        left = {name: set(folder.glob(f".{name}.*.part")) for name in names}
+        tally["leftovers"] += len(left[path.name])
+        if litter := {*folder.iterdir()} - {folder / name for name in names} - set[Path]().union(*left.values()):
             raise Broken(f"there is litter: {litter}")
+        # A process that dies before it has written a byte leaves an empty file, which nobody removes.
+        if crowded := [name for name in names if sum(file.stat().st_size > 0 for file in left[name]) > 1]:
+            raise Broken(f"there is more than one leftover of {crowded}")
         if path.exists():
             reached = checks[kind](path)
             if reached < newest.get(path, 0):

@@ -1,9 +1,12 @@
-"""How many examples hypothesis draws: the profile "ci", or what HYPOTHESIS_PROFILE names: "few", "long"."""
+"""How many examples hypothesis draws, the profile "ci" or what HYPOTHESIS_PROFILE names ("few", "long"); and Ctrl-C."""
 
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 
 # Every field is written out: what is left out would come from hypothesis' own profile, which is another one
@@ -24,3 +27,13 @@ settings.register_profile("few", max_examples=4, derandomize=True, **COMMON)
 settings.register_profile("ci", max_examples=40, derandomize=True, **COMMON)
 settings.register_profile("long", max_examples=1000, derandomize=False, **COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C interrupt this process and those that it starts, also where the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

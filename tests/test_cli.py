@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import gzip
 import json
@@ -13,6 +14,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ import pytest
 
 import tinygrad_kr
 from tinygrad_kr import cli
+from tinygrad_kr.cli.options import UsageError
 from tinygrad_kr.datasets import load_mnist_sample
 from tinygrad_kr.models import TwoLayerNet
 from tinygrad_kr.saving import load_weights
@@ -261,6 +265,109 @@ def test_importing_the_command_line_imports_numpy_and_the_standard_library_only(
     assert done.stdout.split() == ["numpy", "tinygrad_kr"]
 
 
+# Several at once, and terminals of all kinds
+
+
+def test_runs_that_start_in_one_second_have_folders_of_their_own(folder: Path) -> None:
+    same_time = "import time; time.strftime = lambda *_: 'now'; import runpy"
+    command = [sys.executable, "-c", f"{same_time}; runpy.run_module('tinygrad_kr', run_name='__main__')"]
+    command += [*QUICK, "--hidden", "2"]
+    seeds = range(3)
+    processes = [
+        subprocess.Popen([*command, "--quiet", "--seed", str(seed)], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        for seed in seeds
+    ]
+    printed = [process.communicate()[0].splitlines() for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes)
+    names = [lines[-1].removeprefix("written to ") for lines in printed]
+    assert sorted(names) == [str(Path("runs", name)) for name in ("now", "now-2", "now-3")]
+    for seed, name, lines in zip(seeds, names, printed, strict=True):
+        assert {path.name for path in (folder / name).iterdir()} == WRITTEN
+        assert json.loads((folder / name / "settings.json").read_text())["options"]["seed"] == seed
+        assert lines[0] == f"final test accuracy {float(history(folder / name)[-1]['test_accuracy']):.4f}"
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("there", [True, False])
+def test_only_one_run_gets_a_folder(named: bool, there: bool, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "strftime", lambda *_: "now")
+    wanted = Path("runs", "now")
+    if there:
+        wanted.mkdir(parents=True)
+    everybody, got, refused = threading.Barrier(8), list[Path](), list[str]()
+
+    def claim() -> None:
+        options = argparse.Namespace(out=wanted if named else None)
+        everybody.wait()
+        try:
+            with cli.results.claimed(options):
+                got.append(options.out)
+                everybody.wait()
+        except UsageError as error:
+            refused.append(str(error))
+            everybody.wait()
+
+    threads = [threading.Thread(target=claim) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(got)) == len(got) == (1 if named else 8)
+    assert refused == [f"--out {wanted}: already has settings.json; name another folder"] * (8 - len(got))
+    assert named or (wanted in got) != there
+
+
+@pytest.mark.parametrize("out", [".", "there", "new", None])
+def test_a_failed_claim_leaves_nothing(out: str | None, folder: Path) -> None:
+    (folder / "there").mkdir()
+    options = argparse.Namespace(out=out and Path(out))
+    with pytest.raises(KeyError), cli.results.claimed(options):
+        assert [path.name for path in options.out.iterdir() if path.is_file()] == ["settings.json"]
+        raise KeyError
+    assert list(folder.rglob("*")) == [folder / "there"]
+
+
+def shell(redirection: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a shell that redirects its output."""
+    words = [sys.executable, "-W", "error", "-m", "tinygrad_kr", *arguments]
+    return subprocess.run(
+        ["sh", "-c", f'"$0" "$@" {redirection}', *words], capture_output=True, text=True, env=ENVIRONMENT
+    )
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="a shell of POSIX")
+
+
+@posix
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_output_does_not_matter(redirection: str, folder: Path) -> None:
+    done = shell(redirection, *QUICK, "--out", "out")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {path.name for path in (folder / "out").iterdir()} == WRITTEN
+
+
+@posix
+@pytest.mark.parametrize(
+    ("redirection", "reason"), [(">/dev/full", "No space left on device"), ("| true", "Broken pipe")]
+)
+def test_an_output_that_fails(redirection: str, reason: str, folder: Path) -> None:
+    if "/dev/full" in redirection and not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    done = shell(redirection, *QUICK, "--out", "out")
+    assert done.stderr == f"tinygrad_kr: error: cannot print to the standard output: {reason}\n"
+    assert not list(folder.iterdir())
+
+
+def test_an_ascii_terminal_shows_a_korean_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "PYTHONIOENCODING", "ascii")
+    done = run(*QUICK, "--quiet", "--out", "한글")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == r"written to \ud55c\uae00"
+    assert {path.name for path in (folder / "한글").iterdir()} == WRITTEN
+    done = run("predict", "한글", "글.npy")
+    assert (done.returncode, done.stderr) == (2, "tinygrad_kr: error: \\uae00.npy: no such file\n")
+
+
 # The bad paths: one line on standard error, the right status, nothing written
 
 
@@ -277,7 +384,12 @@ def error_line(capsys: pytest.CaptureFixture[str]) -> str:
         (["fly"], "invalid choice: 'fly'"),
         (["--no-such-option"], "required"),
         (["train", "--no-such-option"], "unrecognized arguments: --no-such-option"),
-        (["train", "--epoch", "3"], "unrecognized arguments: --epoch 3"),
+        (["train", "--epoch", "3"], "unrecognized arguments: --epoch 3; did you mean --epochs?"),
+        (["train", "--learning-rate", "3"], "unrecognized arguments: --learning-rate 3; did you mean --lr?"),
+        (["train", "--learning_rate=3"], "unrecognized arguments: --learning_rate=3; did you mean --lr?"),
+        (["train", "--batch_size", "3", "--sead", "1"], "--sead 1; did you mean --batch-size, --seed?"),
+        (["predict", "a", "b", "--learning-rate", "3"], "unrecognized arguments: --learning-rate 3\n"),
+        (["predict", "a", "b", "--inverted"], "unrecognized arguments: --inverted; did you mean --invert?"),
         (["train", "--epochs"], "expected one argument"),
         (["train", "--epochs", "0"], "argument --epochs: must be at least 1, got 0"),
         (["train", "--epochs", "-3"], "argument --epochs: must be at least 1, got -3"),
@@ -425,6 +537,32 @@ def test_a_training_that_diverges_stops(folder: Path, capsys: pytest.CaptureFixt
     assert not list(folder.iterdir())
 
 
+def test_a_training_that_diverges_without_a_nan_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*QUICK, "--lr", "100", "--quiet", "--out", "out"]) == 0
+    out, err = capsys.readouterr()
+    assert re.fullmatch(r"tinygrad_kr: note: train: the training diverged with learning rate 100: .*lr than 100\n", err)
+    assert out.startswith("final test accuracy 0.1")
+
+
+@pytest.mark.parametrize("error", [0.0, 0.01])
+def test_a_large_network_is_proven_along_directions(
+    error: float, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exact = TwoLayerNet.gradient
+
+    def wrong(self: TwoLayerNet, x: Any, t: Any) -> dict[str, Any]:
+        gradient = exact(self, x, t)
+        gradient["W2"][17, 4] += error
+        return gradient
+
+    monkeypatch.setattr(TwoLayerNet, "gradient", wrong)
+    status = cli.main(["train", "--epochs", "1", "--hidden", "300", "--out", "out"])
+    out, err = capsys.readouterr()
+    assert "in float64 on 4 digits: 5 random directions for 238,510 elements\n" in out
+    assert status == bool(error)
+    assert ("differ by 1e-07 or more of the largest element: W2 by" in err) == bool(error)
+
+
 def test_more_memory_than_there_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def greedy(*_: Any, **__: Any) -> Any:
         raise MemoryError("Unable to allocate 12.2 TiB")
@@ -434,6 +572,7 @@ def test_more_memory_than_there_is(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert "Unable to allocate 12.2 TiB" in error_line(capsys)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a single child")
 def test_interrupted(folder: Path) -> None:
     with subprocess.Popen(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import signal
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,7 @@ def test_a_warm_up_raises_it() -> None:
     np.testing.assert_allclose([row["lr"] for row in metadata["history"]], [0.1, 0.2])
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interrupted_run_resumes_to_the_same_numbers(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +147,63 @@ def test_an_interrupted_run_resumes_to_the_same_numbers(
     assert cli.main(["train", "--resume", "parts", "--model", "nets.py:small"]) == 0
     assert without_seconds("parts") == without_seconds("whole")
     assert Path("parts", "weights.safetensors").read_bytes() == Path("whole", "weights.safetensors").read_bytes()
+
+
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize("where", ["write_history", "write_weights", "plot_history", "plot_digits"])
+def test_ctrl_c_after_the_training_can_go_on_too(
+    where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(network.results, where, lambda *_: signal.raise_signal(signal.SIGINT))
+        assert cli.main([*SMALL, "--epochs", "1", "--quiet", "--out", "out"]) == 130
+    assert error_line(capsys) == "tinygrad_kr: error: interrupted; go on with: train --resume out\n"
+    assert {path.name for path in Path("out").iterdir()} == {"settings.json", "checkpoint.safetensors"}
+    assert cli.main(["train", "--resume", "out", "--model", "nets.py:small"]) == 0
+    assert {path.name for path in Path("out").iterdir()} == WRITTEN
+    with monkeypatch.context() as patch:
+        patch.setattr(network, "build", lambda *_: signal.raise_signal(signal.SIGINT))
+        assert cli.main(["train", "--resume", "out", "--model", "nets.py:small", "--epochs", "2"]) == 130
+    assert "go on with: train --resume out" in error_line(capsys)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize(
+    ("when", "said", "left"),
+    [
+        ("plot_digits", "nothing was written", set()),
+        ("replace", "everything was written to out before", WRITTEN - {"checkpoint.safetensors"}),
+    ],
+)
+def test_ctrl_c_at_the_end_of_a_run_without_a_checkpoint(
+    when: str, said: str, left: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replace = os.replace
+
+    def interrupting(*paths: Any) -> None:
+        if when == "plot_digits" or Path(paths[-1]).name == "history.csv":
+            signal.raise_signal(signal.SIGINT)
+        replace(*paths)
+
+    monkeypatch.setattr(os if when == "replace" else network.results, when, interrupting)
+    assert cli.main(["train", "--hidden", "4", "--epochs", "1", "--quiet", "--out", "out"]) == 130
+    assert error_line(capsys) == f"tinygrad_kr: error: interrupted; {said}\n"
+    assert {path.name for path in Path(".").glob("out/*")} == left
+
+
+def test_a_resumed_run_keeps_the_modes_of_its_files() -> None:
+    assert cli.main([*SMALL, "--epochs", "1", "--quiet", "--out", "out"]) == 0
+    for path in Path("out").iterdir():
+        path.chmod(0o600)
+    assert cli.main(["train", "--resume", "out", "--model", "nets.py:small", "--epochs", "2", "--quiet"]) == 0
+    assert {stat.S_IMODE(path.stat().st_mode) for path in Path("out").iterdir()} == {0o600}
+
+
+def test_a_training_that_diverges_without_a_nan_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [*SMALL, "--optimizer", "sgd", "--lr", "3000", "--schedule", "none", "--epochs", "2"]
+    assert cli.main([*arguments, "--quiet", "--out", "out"]) == 0
+    _, err = capsys.readouterr()
+    assert re.fullmatch(r"tinygrad_kr: note: Trainer: the training diverged with learning rate 3000: .*\n", err)
 
 
 def test_a_finished_run_can_go_on(capsys: pytest.CaptureFixture[str]) -> None:
@@ -199,16 +259,19 @@ def test_a_training_that_diverges_leaves_nothing(folder: Path, capsys: pytest.Ca
         (["--resume", "full"], "--resume full: no run there that can go on"),
         (["--resume", "damaged"], "is not what a run wrote"),
         (["--resume", "altered"], "argument --epochs: must be at least 1, got -1"),
+        (["--resume", "helping"], "settings.json: train has no option 'help', 'no such'"),
     ],
 )
 def test_a_bad_option_is_refused(
     arguments: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     contents = {"full": {"options": {}}, "altered": {"options": {"model": "mlp", "epochs": -1}}, "damaged": ["options"]}
+    contents["helping"] = {"options": {"model": "mlp", "help": True, "no such": 1}}
     for name, content in contents.items():
         (folder / name).mkdir()
         (folder / name / "settings.json").write_text(json.dumps(content))
     (folder / "altered" / "checkpoint.npz").touch()
+    (folder / "helping" / "checkpoint.npz").touch()
     if "--out" in arguments:
         (folder / "full" / "settings.json").rename(folder / "full" / "checkpoint.npz")
     before = {path for path in folder.rglob("*") if "__pycache__" not in path.parts}

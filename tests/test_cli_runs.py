@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ from PIL import Image
 
 from tinygrad_kr import cli
 from tinygrad_kr.cli import datasets, plot
+from tinygrad_kr.cli.predict import DARK_GROUND, LIGHT_GROUND, light_border
 from tinygrad_kr.cli.runs import open_run
 from tinygrad_kr.datasets import load_mnist_sample, mnist
+from tinygrad_kr.saving import load, save
 
 FACTORY = """
 from tinygrad_kr import nn
@@ -108,6 +112,68 @@ def test_predict_pictures_of_any_size_and_several_files(capsys: pytest.CaptureFi
     assert np.mean(labels == expected[: len(names), 1]) >= 0.95
 
 
+@pytest.mark.parametrize("kind", ["bytes", "floats", "idx", "small.png", "large.png"])
+def test_predict_sees_that_digits_are_dark_on_a_light_ground(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    digits = np.load("bytes.npy")[:3]
+    expected = predicted(capsys, "mlp", "bytes.npy")[:3]
+    if kind.endswith(".png"):
+        page = np.kron(255 - digits[0], np.ones((1, 1) if kind == "small.png" else (5, 5))).astype(np.uint8)
+        Image.fromarray(page).save(path := kind)
+        expected = expected[:1]
+    elif kind == "idx":
+        Path(path := "dark-idx3-ubyte").write_bytes(
+            bytes([0, 0, 8, 3]) + np.array(digits.shape, ">u4").tobytes() + (255 - digits).tobytes()
+        )
+    else:
+        np.save(path := "dark.npy", 255 - digits if kind == "bytes" else 1 - digits / 255)
+    assert cli.main(["predict", "mlp", path]) == 0
+    out, err = capsys.readouterr()
+    assert err == (
+        f"tinygrad_kr: note: {path}: dark on a light ground, so inverted first; --no-invert takes it as it is\n"
+    )
+    table = np.array([[float(word) for word in line.split()] for line in out.splitlines()[1:]])
+    np.testing.assert_array_equal(table[:, 1], expected[:, 1])
+    if kind != "large.png":
+        np.testing.assert_allclose(table, expected, atol=2e-4)
+    np.testing.assert_array_equal(predicted(capsys, "mlp", path, "--invert"), table)
+    assert np.any(predicted(capsys, "mlp", path, "--no-invert") != table)
+
+
+def test_every_digit_of_the_sample_is_seen_as_it_is() -> None:
+    training, test = load_mnist_sample(flatten=False)
+    for image in np.concatenate([training[0], test[0]])[:, 0]:
+        assert light_border(image) < DARK_GROUND
+        assert light_border(1 - image) > LIGHT_GROUND
+
+
+def test_some_of_many_images_are_inverted(capsys: pytest.CaptureFixture[str]) -> None:
+    expected = predicted(capsys, "mlp", "floats.npy")
+    images = np.load("floats.npy")
+    images[[2, 5]] = 1 - images[[2, 5]]
+    np.save("mixed.npy", images)
+    assert cli.main(["predict", "mlp", "mixed.npy"]) == 0
+    out, err = capsys.readouterr()
+    assert "mixed.npy: dark on a light ground in 2 of 30 images, so inverted first" in err
+    assert [int(line.split()[1]) for line in out.splitlines()[1:]] == expected[:, 1].tolist()
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_a_blank_image_is_called_blank(value: int, capsys: pytest.CaptureFixture[str]) -> None:
+    images = np.load("bytes.npy")[:3]
+    images[1] = value
+    np.save("some.npy", images)
+    expected = predicted(capsys, "mlp", "bytes.npy")
+    assert cli.main(["predict", "mlp", "some.npy"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    labels = [line.split()[1] for line in out.splitlines()[1:]]
+    assert labels == [f"{expected[0, 1]:.0f}", "blank", f"{expected[2, 1]:.0f}"]
+    assert out.splitlines()[2].split() == ["1", "blank"]
+    Image.fromarray(images[1]).save("blank.png")
+    assert cli.main(["predict", "mlp", "blank.png"]) == 2
+    assert "blank.png: no digit to be seen" in error_line(capsys)
+
+
 def test_predict_a_transparent_picture(capsys: pytest.CaptureFixture[str]) -> None:
     """What is transparent is ground, light or dark."""
     digit = np.load("bytes.npy")[0]
@@ -115,6 +181,10 @@ def test_predict_a_transparent_picture(capsys: pytest.CaptureFixture[str]) -> No
     for ink, invert in ((255, []), (0, ["--invert"])):
         Image.fromarray(np.dstack([np.full_like(digit, ink)] * 3 + [digit])).save("clear.png")
         np.testing.assert_allclose(predicted(capsys, "mlp", "clear.png", *invert), expected, atol=1e-3)
+    assert cli.main(["predict", "mlp", "clear.png"]) == 0
+    out, err = capsys.readouterr()
+    assert "dark on a light ground" in err
+    assert int(out.splitlines()[1].split()[1]) == expected[0, 1]
 
 
 def test_predict_from_weights_alone(capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,6 +216,12 @@ def test_predict_from_weights_alone(capsys: pytest.CaptureFixture[str]) -> None:
         (["mlp", "broken.png"], "broken.png: not a picture"),
         (["mlp", "deep.png"], "deep.png: expected 8 bits a pixel, found a picture of mode I;16"),
         (["mlp", "grey.jpg"], "grey.jpg: no digit to be seen"),
+        (
+            ["mlp", "half.png"],
+            "half.png: its border does not show whether the digit is dark",
+        ),
+        (["claims", "bytes.npy"], "expected the weights of 784-500000-10, as settings.json says; found others"),
+        (["helps", "bytes.npy"], "settings.json: train has no option 'help'"),
         (["mlp", "bytes.npy", "nowhere.npy"], "nowhere.npy: no such file"),
     ],
 )
@@ -155,6 +231,11 @@ def test_what_cannot_be_predicted(arguments: list[str], message: str, capsys: py
     Path("broken.png").write_bytes(b"\x89PNG broken")
     Image.fromarray(np.zeros((28, 28), np.uint16)).save("deep.png")
     Image.fromarray(np.full((50, 50), 128, np.uint8)).save("grey.jpg")
+    Image.fromarray(np.repeat([[0, 255]], 14, axis=1).repeat(28, axis=0).astype(np.uint8)).save("half.png")
+    for name, options in (("claims", {"hidden": 500_000}), ("helps", {"hidden": 8, "help": True})):
+        Path(name).mkdir()
+        shutil.copy("two/weights.safetensors", name)
+        Path(name, "settings.json").write_text(json.dumps({"options": options}))
     np.save("small.npy", np.zeros((3, 3)))
     np.save("negative.npy", -np.ones((28, 28)))
     np.save("objects.npy", np.array([{}]), allow_pickle=True)
@@ -185,6 +266,39 @@ def test_plot_without_a_korean_font_says_so_once(
     assert cli.main(["plot", "two", "--lang", "ko"]) == 0
     _, err = capsys.readouterr()
     assert re.fullmatch(r"tinygrad_kr: note: no installed font has Hangul.*\n", err)
+
+
+@pytest.mark.parametrize("large", ["settings", "bias"])
+def test_settings_cannot_make_it_take_memory(large: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a network of 500,000 hidden units would take is 1.6 GB in float32."""
+    arrays = load("two/weights.safetensors")[0] | ({"b1": np.zeros(500_000, np.float32)} if large == "bias" else {})
+    save("two/weights.safetensors", arrays)
+    Path("two", "settings.json").write_text(json.dumps({"options": {"hidden": 500_000}}))
+    if large == "bias":
+        Path("two", "settings.json").unlink()  # so that the hidden units are guessed
+    tracemalloc.start()
+    try:
+        assert cli.main(["predict", "two/weights.safetensors", "bytes.npy"]) == 2
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+    assert "expected the weights of 784-500000-10" in error_line(capsys)
+
+
+@pytest.mark.parametrize("run", ["two/weights.safetensors", "two/settings.json"])
+def test_a_file_is_not_plotted(run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plot", run]) == 2
+    assert f"{run} is a file: expected the folder of a run" in error_line(capsys)
+
+
+def test_errors_of_the_system_are_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("two", "history.csv").unlink()
+    assert cli.main(["plot", "two"]) == 2
+    assert error_line(capsys) == "tinygrad_kr: error: two: no finished run there: it has no history.csv\n"
+    Path("two", "weights.safetensors").unlink()
+    Path("two", "weights.safetensors").symlink_to("weights.safetensors")
+    assert cli.main(["predict", "two/weights.safetensors", "bytes.npy"]) == 2
+    assert "Errno" not in error_line(capsys)
 
 
 def test_what_cannot_be_plotted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -424,6 +424,15 @@ def test_without_tqdm_progress_is_plain_text(
     assert capsys.readouterr().err.splitlines() == lines
 
 
+def test_a_download_without_a_standard_error_gives_files_for_everybody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mirror: Mirror
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    mnist.download(tmp_path, mnist.SAMPLE[3:], base_url=mirror.url)
+    (tmp_path / "any").touch()
+    assert (tmp_path / f"{NAMES[3]}.gz").stat().st_mode == (tmp_path / "any").stat().st_mode
+
+
 def refused_download(folder: Path, mirror_url: str, error: type[Exception], *parts: object) -> None:
     with pytest.raises(error) as raised:
         mnist.download(folder, mnist.SAMPLE[3:], base_url=mirror_url)

@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from tinygrad_kr.optim import SGD, AdaGrad, Adam, AdamW, RMSprop
 from tinygrad_kr.optim.schedules import cosine, warm_up
 from tinygrad_kr.saving import load, save
 from tinygrad_kr.trainer import Row, Trainer
+from tinygrad_kr.trainer.divergence import Watch
 from tinygrad_kr.training import train
 
 
@@ -383,17 +384,66 @@ def test_a_run_that_exists_is_not_overwritten(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+# Training that diverges without a NaN
+
+
+@pytest.mark.parametrize("lr", [300.0, 3e4])
+@pytest.mark.parametrize("optimizer", [SGD, Adam])
+def test_a_training_that_diverges_says_so_once(optimizer: Any, lr: float) -> None:
+    model = Network()
+    made = Trainer(model, F.softmax_cross_entropy, optimizer(model, lr=lr), rng=np.random.default_rng(0))
+    with pytest.warns(UserWarning, match=rf"Trainer: the training diverged with learning rate {lr:g}: ") as told:
+        fit(made)
+    assert told[0].filename == __file__
+    said = r"was (\S+) at the start, (\S+) in the worst epoch, and is (\S+) in the last"
+    numbers = re.search(said, str(told[0].message))
+    assert numbers is not None
+    losses = [row.loss for row in made.history]
+    np.testing.assert_allclose([float(number) for number in numbers.groups()[1:]], [max(losses), losses[-1]], rtol=1e-3)
+    fit(made, epochs=EPOCHS + 2)
+
+
+def test_looking_for_divergence_changes_nothing() -> None:
+    """The initial loss is computed again, with dropout and batch normalisation as in training."""
+    states = []
+    for lr in (300.0, 300.0):
+        made = trainer(model=(model := Network()), schedule=None, clip=None)
+        made.optimizer.lr = made.initial_lr = lr
+        if states:
+            made._watch = Watch(model.params.values())
+            made._watch._told = True
+            fit(made)
+        else:
+            with pytest.warns(UserWarning, match="the training diverged"):
+                fit(made)
+        states.append(everything(made))
+        assert made.model.training
+    assert states[0] == states[1]
+
+
+@pytest.mark.parametrize("batch_size", [2, 4, 14])
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("optimizer", list(OPTIMIZERS))
+def test_ordinary_training_is_not_accused(optimizer: str, seed: int, batch_size: int) -> None:
+    """From the start, and once more from where it got; a warning would be an error."""
+    made = trainer(optimizer, seed, metrics={})
+    fit(made, epochs=6, batch_size=batch_size, validation=None)
+    again = trainer(optimizer, seed, metrics={}, model=made.model)
+    fit(again, epochs=3, batch_size=batch_size, validation=None)
+
+
+def test_a_first_mini_batch_that_is_easy_by_chance_accuses_nobody() -> None:
+    """The loss of the first example is 1e-6, and that of the others about 1."""
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(40, 3)), rng.normal(size=(40, 1))
+    model = Linear(3, 1, rng=rng)
+    first = np.random.default_rng(1).permutation(40)[0]
+    t[first] = model(x[first]).data + 1e-3
+    made = Trainer(model, F.mean_squared_error, SGD(model, lr=0.01), rng=np.random.default_rng(1))
+    assert all(row.loss > 0.1 for row in made.fit((x, t), epochs=5, batch_size=1))
+
+
 # Ctrl-C
-
-
-@pytest.fixture
-def ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C interrupt, also where the tests run in the background and ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 interrupted = pytest.mark.usefixtures("ctrl_c")

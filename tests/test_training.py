@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -301,16 +302,54 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
         assert reader.read() == before
 
 
+@pytest.mark.parametrize("loss", ["softmax_cross_entropy", "cross_entropy_error", "sum_squares_error"])
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+def test_a_training_that_diverges_without_a_nan_says_so(loss: str, activation: str) -> None:
+    """Also where the loss is bounded: with the right rate, it is not accused."""
+    (x, t), _ = load_mnist_sample()
+    data = x[:1000], t[:1000] if loss != "sum_squares_error" else one_hot(t[:1000], 10)
+    for rate, diverges in ((0.01 if loss == "sum_squares_error" else 0.3, False), (100.0, True)):
+        rng = np.random.default_rng(0)
+        net = TwoLayerNet(784, 20, 10, activation=activation, loss=loss, rng=rng)
+        arguments: dict[str, Any] = {"epochs": 2, "batch_size": 100, "lr": rate, "rng": rng}
+        if diverges:
+            with pytest.warns(UserWarning, match=r"train: the training diverged with learning rate 100: ") as told:
+                train(net, data, data, **arguments)
+            assert told[0].filename == __file__
+        else:
+            train(net, data, data, **arguments)
+
+
+@pytest.mark.parametrize("name", ["W1", "b1", "W2", "b2"])
+def test_along_directions_one_wrong_element_shows(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = TwoLayerNet(20, 30, 5, activation="tanh", rng=np.random.default_rng(0))
+    x, t = np.random.default_rng(1).normal(size=(4, 20)), np.array([0, 1, 2, 4])
+    before = {key: parameter.data.copy() for key, parameter in net.params.items()}
+    for row in compare_gradients(net, x, t, directions=5):
+        assert row.shape == net.params[row.name].shape
+        assert row.relative < 1e-7
+    exact = TwoLayerNet.gradient
+
+    def wrong(self: TwoLayerNet, x: Any, t: Any) -> dict[str, Any]:
+        gradient = exact(self, x, t)
+        gradient[name].flat[3] += 1e-4
+        return gradient
+
+    monkeypatch.setattr(TwoLayerNet, "gradient", wrong)
+    assert {row.name for row in compare_gradients(net, x, t, directions=5) if row.relative > 1e-6} == {name}
+    for key, parameter in net.params.items():
+        np.testing.assert_array_equal(parameter.data, before[key])
+
+
 def test_a_failed_save_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "w.safetensors"
     save_weights(path, {"W": np.ones(3)})
 
-    def full_disk(self: Path, data: bytes) -> int:
-        with self.open("wb") as file:
-            file.write(data[:10])
+    def full_disk(descriptor: int) -> None:
+        os.truncate(descriptor, 10)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="No space left"):
         save_weights(path, {"W": np.zeros(3)})
     np.testing.assert_array_equal(load_weights(path)["W"], np.ones(3))

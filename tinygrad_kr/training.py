@@ -17,6 +17,8 @@ from tinygrad_kr.errors import NonFiniteError
 from tinygrad_kr.models import TwoLayerNet
 from tinygrad_kr.numerical import Progress, numerical_gradient
 from tinygrad_kr.trainer import Row, Trainer
+from tinygrad_kr.trainer.divergence import Watch
+from tinygrad_kr.trainer.measuring import measured
 
 __all__ = [
     "Difference",
@@ -32,6 +34,9 @@ __all__ = [
 ]
 
 Split = tuple[NDArray[Any], NDArray[Any]]
+
+REACH = 3.0
+"""The norm of a direction; with the step of ``numerical_gradient``, 1e-4, it moves a parameter by 0.0003 in all."""
 
 
 @dataclass(frozen=True)
@@ -110,20 +115,27 @@ def far_from_kinks(
 
 
 def compare_gradients(
-    net: TwoLayerNet, x: NDArray[Any], t: NDArray[Any], progress: Progress | None = None
+    net: TwoLayerNet,
+    x: NDArray[Any],
+    t: NDArray[Any],
+    progress: Progress | None = None,
+    directions: int | None = None,
 ) -> list[Difference]:
-    """Compare the exact gradient of the loss with ``numerical_gradient``, in every element.
+    """Compare the exact gradient of the loss with ``numerical_gradient``, in every element or along directions.
 
     Both are computed in float64, whatever the dtype of the network, which is left as it is.
 
     Parameters
     ----------
     net : TwoLayerNet
-        The network; its loss is evaluated twice per element of its parameters.
+        The network; its loss is evaluated twice per element of its parameters, or per direction.
     x, t : ndarray
         A small batch.
     progress : callable, optional
-        Wraps the range of elements of each parameter, for instance ``tqdm.tqdm``.
+        Wraps the range of elements, or of directions, of each parameter, for instance ``tqdm.tqdm``.
+    directions : int, optional
+        For parameters with too many elements: compare ``<gradient, v>`` with the numerical derivative along so many
+        vectors v of random signs, the same in every call. An error in any element shows in almost all of them.
 
     Returns
     -------
@@ -140,15 +152,35 @@ def compare_gradients(
     judged = net.astype(np.float64)
     x = x.astype(np.float64)
     exact = judged.gradient(x, t)
+    differences, rng = [], np.random.default_rng(0)
     with no_grad():
-        return [
-            _difference(
-                name,
-                exact[name],
-                numerical_gradient(lambda _: judged.loss(x, t), parameter.data, progress=progress),
-            )
-            for name, parameter in judged.params.items()
-        ]
+        for name, parameter in judged.params.items():
+            claimed, array = exact[name], parameter.data
+            if directions is None:
+                numerical = numerical_gradient(lambda _: judged.loss(x, t), array, progress=progress)
+            else:
+                signs = [rng.choice(np.array([-1, 1], np.int8), array.shape) for _ in range(directions)]
+                claimed = np.array([np.vdot(claimed, v) for v in signs]) * REACH / math.sqrt(array.size)
+                numerical = _slopes(lambda: judged.loss(x, t), array, signs, progress)
+            differences.append(_difference(name, parameter.shape, claimed, numerical))
+    return differences
+
+
+def _slopes(
+    loss: Callable[[], Any], array: NDArray[Any], signs: list[NDArray[np.int8]], progress: Progress | None
+) -> NDArray[np.float64]:
+    """Return the numerical derivatives of a loss as an array moves along vectors of signs, of norm REACH."""
+    start, places = array.copy(), range(len(signs))
+    slopes = []
+    for i in places if progress is None else progress(places):
+
+        def moved(s: NDArray[np.float64], v: NDArray[np.int8] = signs[i]) -> Any:
+            np.add(start, v * (s[0] * REACH / math.sqrt(array.size)), out=array)
+            return loss()
+
+        slopes.append(numerical_gradient(moved, np.zeros(1))[0])
+    array[...] = start
+    return np.array(slopes)
 
 
 def train(
@@ -196,6 +228,11 @@ def train(
     NonFiniteError
         If the loss or a parameter becomes NaN or infinite.
 
+    Warns
+    -----
+    UserWarning
+        If the training diverged although all is finite: its loss rose and did not come back.
+
     Examples
     --------
     >>> rng = np.random.default_rng(0)
@@ -213,11 +250,13 @@ def train(
     if len(train_set[0]) == 0 or len(test_set[0]) == 0:
         raise ValueError("train: there must be at least one training and one test example")
     history: list[Epoch] = []
+    watch = Watch(net.params.values())
     for epoch in range(1, epochs + 1):
         start = time.perf_counter()
         # NumPy need not warn of an overflow: it shows in the loss, which is checked.
         with np.errstate(over="ignore", invalid="ignore"):
             losses = _train_one_epoch(net, train_set, epoch, batch_size, lr, rng, progress)
+        watch.add(losses)
         row = Epoch(
             epoch=epoch,
             loss=float(np.mean(losses)),
@@ -228,6 +267,7 @@ def train(
         history.append(row)
         if report is not None:
             report(row)
+    watch.tell("train", lr, lambda: _mean_loss(net, *train_set, batch_size), stacklevel=2)
     return history
 
 
@@ -271,6 +311,10 @@ def predicted_labels(net: TwoLayerNet, x: NDArray[Any], chunk_size: int = 1000) 
     chunks = (x[start : start + chunk_size] for start in range(0, len(x), chunk_size))
     with no_grad():
         return np.concatenate([np.argmax(net.predict(chunk).data, axis=-1) for chunk in chunks])
+
+
+def _mean_loss(net: TwoLayerNet, x: NDArray[Any], t: NDArray[Any], batch_size: int) -> float:
+    return measured(lambda chunk: chunk, net.loss, {}, x, t, batch_size)[0]
 
 
 def class_labels(t: NDArray[Any]) -> NDArray[np.integer[Any]]:
@@ -322,8 +366,8 @@ def _diverged(what: str, epoch: int, step: int, lr: float) -> NonFiniteError:
     return NonFiniteError(f"train: {what} in epoch {epoch}, step {step}\n  try a smaller lr than {lr:g}")
 
 
-def _difference(name: str, exact: NDArray[Any], numerical: NDArray[np.float64]) -> Difference:
+def _difference(name: str, shape: tuple[int, ...], exact: NDArray[Any], numerical: NDArray[np.float64]) -> Difference:
     largest = float(np.max(np.abs(exact - numerical)))
     scale = float(np.max(np.abs(numerical)))
     relative = 0.0 if largest == 0 else largest / scale if scale > 0 else math.inf
-    return Difference(name, numerical.shape, largest, relative)
+    return Difference(name, shape, largest, relative)

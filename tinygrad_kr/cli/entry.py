@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 
@@ -37,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 if all went well, 1 if the gradient is wrong or the training diverged, 2 if the
         options or the data cannot be used, 3 if a gradient check is inconclusive, 130 after Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an ASCII terminal can show every file name too
+            stream.reconfigure(errors="backslashreplace")
     try:
         options = _parser().parse_args(argv)
         if options.command == "train" and (model := train.of_layers(options)):
@@ -52,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _fail(reason: object, status: int) -> int:
     """Say in one line what went wrong; return the exit status."""
+    if isinstance(reason, OSError) and reason.strerror:
+        reason = f"{reason.filename}: {reason.strerror}" if reason.filename else reason.strerror
     print("tinygrad_kr: error:", *str(reason).split(), file=sys.stderr)
     return status
 

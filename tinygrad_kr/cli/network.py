@@ -21,9 +21,8 @@ from tinygrad_kr.optim import schedules
 from tinygrad_kr.trainer import Row, Trainer
 from tinygrad_kr.training import Epoch, Split
 
-__all__ = ["CHECKPOINTS", "OPTIMIZERS", "SCHEDULES", "run"]
+__all__ = ["OPTIMIZERS", "SCHEDULES", "run"]
 
-CHECKPOINTS = ("checkpoint.safetensors", "checkpoint.npz")
 CHECKED_DIGITS, MEASURED_DIGITS = 2, 10_000
 NUDGE = 0.05
 
@@ -52,11 +51,9 @@ SCHEDULES: dict[str, Callable[[int], Callable[[int], float] | None]] = {
 
 
 def run(options: argparse.Namespace, resumed: bool = False) -> None:
-    """Do the job; resumed, go on in the folder `options.out`."""
+    """Do the job in the folder `options.out`; resumed, go on there."""
     if options.lr is None:
         options.lr = OPTIMIZERS[options.optimizer].lr
-    if not resumed:
-        results.check_out(options.out, CHECKPOINTS)
     dataset, train_set, test_set = load(options.data, flatten=False)
     train_set, test_set = _as(options.dtype, train_set), _as(options.dtype, test_set)
     if options.batch_size > len(train_set[0]):
@@ -69,37 +66,23 @@ def run(options: argparse.Namespace, resumed: bool = False) -> None:
     size = sum(parameter.size for _, parameter in network.named_parameters())
     tell(f"network {options.model}, {size:,} parameters, {options.optimizer}, {options.schedule}, {options.dtype}")
     trainer = _trainer(options, network, train_set, tell)
-    path = trainer.checkpoint
-    assert path is not None
-    with results.made(options.out):
-        settings = options.out / "settings.json"
-        if resumed:
-            trainer.resume()
-            if options.epochs < trainer.epoch:
-                raise UsageError(f"--epochs {options.epochs}, but {trainer.epoch} are done already, and those count")
-            tell(f"resumed after {trainer.steps:,} steps, in epoch {trainer.epoch + 1}")
-            check = results.read_settings(options.out)["gradient_check"]
-        else:
-            check = _prove(network, train_set, options.seed, tell)
-            results.write_settings(settings, options, dataset, check, last=None)
-        tell(results.heading)
-        for row in trainer.history:
-            tell(results.line(_epoch(row)))
-        try:
-            trainer.fit(train_set, epochs=options.epochs, batch_size=options.batch_size, validation=test_set)
-        except KeyboardInterrupt as interrupt:
-            if path.exists():
-                raise KeyboardInterrupt(f"go on with: train --resume {options.out}") from interrupt
-            settings.unlink(missing_ok=True)
-            raise
-        except BaseException:
-            if not path.exists():
-                settings.unlink(missing_ok=True)
-            raise
+    if resumed:
+        trainer.resume()
+        if options.epochs < trainer.epoch:
+            raise UsageError(f"--epochs {options.epochs}, but {trainer.epoch} are done already, and those count")
+        tell(f"resumed after {trainer.steps:,} steps, in epoch {trainer.epoch + 1}")
+        check = results.read_settings(options.out).get("gradient_check")
+    else:
+        check = _prove(network, train_set, options.seed, tell)
+        results.write_settings(options.out, options, dataset, check, last=None)
+    tell(results.heading)
+    for row in trainer.history:
+        tell(results.line(_epoch(row)))
+    trainer.fit(train_set, epochs=options.epochs, batch_size=options.batch_size, validation=test_set)
     history = [_epoch(row) for row in trainer.history]
     with results.published(options.out) as folder:
         results.write_history(folder / "history.csv", history)
-        results.write_settings(folder / "settings.json", options, dataset, check, history[-1])
+        results.write_settings(folder, options, dataset, check, history[-1])
         results.write_weights(folder, network.state())
         images, labels = test_set
         results.draw(folder, history, images, labels, lambda: np.argmax(scores(network, images), axis=1))
@@ -125,7 +108,8 @@ def _trainer(options: argparse.Namespace, network: nn.Module, train_set: Split, 
         row.metrics["train_accuracy"] = _accuracy(scores(network, images), labels)
         tell(results.line(_epoch(row)))
 
-    trainer = Trainer(
+    checkpoint = results.CHECKPOINTS[importlib.util.find_spec("safetensors") is None]
+    return Trainer(
         network,
         F.softmax_cross_entropy,
         OPTIMIZERS[options.optimizer].make(network, lr=options.lr),
@@ -133,11 +117,9 @@ def _trainer(options: argparse.Namespace, network: nn.Module, train_set: Split, 
         rng=np.random.default_rng([options.seed, 1]),
         metrics={"test_accuracy": _accuracy},
         callbacks=[report],
+        checkpoint=options.out / checkpoint,
         progress=not options.quiet,
     )
-    name = CHECKPOINTS[importlib.util.find_spec("safetensors") is None]
-    trainer.checkpoint = options.out / name
-    return trainer
 
 
 def _accuracy(given: Any, labels: Any) -> float:

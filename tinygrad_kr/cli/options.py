@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import math
+import os
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 from tinygrad_kr.errors import MissingExtraError
+from tinygrad_kr.misfits import nearest
 
-__all__ = ["GradientError", "Parser", "UsageError", "add_option", "count", "note", "rate", "say", "seed", "silent"]
-
-say: Callable[..., None] = functools.partial(print, flush=True)
+__all__ = [
+    "GradientError",
+    "Parser",
+    "UsageError",
+    "add_option",
+    "count",
+    "note",
+    "noted",
+    "rate",
+    "say",
+    "seed",
+    "silent",
+]
 
 
 class UsageError(Exception):
@@ -24,8 +37,40 @@ class GradientError(Exception):
     """A gradient that finite differences contradict."""
 
 
+SYNONYMS = {
+    "--learning-rate": "--lr",
+    "--step-size": "--lr",
+    "--rate": "--lr",
+    "--eta": "--lr",
+    "--iterations": "--epochs",
+    "--units": "--hidden",
+    "--network": "--model",
+    "--output": "--out",
+    "--directory": "--out",
+    "--dataset": "--data",
+    "--continue": "--resume",
+    "--silent": "--quiet",
+    "--language": "--lang",
+}
+"""Options by the names that they have elsewhere."""
+
+
 class Parser(argparse.ArgumentParser):
-    """A parser that raises UsageError."""
+    """A parser that raises UsageError, with the option that was probably meant."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse here, where the options of a command are known, what is none of them."""
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            meant = (self._meant(word.partition("=")[0].replace("_", "-")) for word in unknown)
+            hint = ", ".join(dict.fromkeys(filter(None, meant)))
+            self.error(f"unrecognized arguments: {' '.join(unknown)}" + (f"; did you mean {hint}?" if hint else ""))
+        return known, unknown
+
+    def _meant(self, word: str) -> str | None:
+        own = self._option_string_actions
+        synonym = SYNONYMS.get(word)
+        return synonym if synonym in own else nearest(word, own) if word.startswith("--") else None
 
     def error(self, message: str) -> NoReturn:
         """Refuse the arguments."""
@@ -73,8 +118,27 @@ def rate(text: str) -> float:
     return number
 
 
+def say(*words: object) -> None:
+    """Print a line at once."""
+    try:
+        print(*words, flush=True)
+    except OSError as error:
+        with suppress(OSError, ValueError):  # what is left in the buffer would fail once more at the exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise UsageError(f"cannot print to the standard output: {error.strerror}") from error
+
+
 def silent(*_: object) -> None:
     """Print nothing."""
+
+
+@contextmanager
+def noted() -> Iterator[None]:
+    """Print what is warned of as notes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: note(str(message))
+        yield
 
 
 def note(missing: MissingExtraError | str, instead: str = "") -> None:

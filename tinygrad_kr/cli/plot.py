@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_kr.cli.data import load
-from tinygrad_kr.cli.options import add_option, note, say
+from tinygrad_kr.cli.options import UsageError, add_option, note, say
 from tinygrad_kr.cli.results import check_out, published
 from tinygrad_kr.cli.runs import open_run
 from tinygrad_kr.cli.train import model_name
@@ -49,6 +49,8 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draw the pictures; return the exit status 0."""
+    if options.run.is_file():
+        raise UsageError(f"{options.run} is a file: expected the folder of a run, with its history and its weights")
     out = options.run / "pictures" if options.out is None else options.out
     found = open_run(options.run, options.model)
     history = _history(options.run / "history.csv")
@@ -84,6 +86,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _history(path: Path) -> list[Epoch]:
+    if not path.is_file():
+        raise UsageError(f"{path.parent}: no finished run there: it has no {path.name}")
     try:
         with path.open(newline="", encoding="utf-8") as file:
             history = [

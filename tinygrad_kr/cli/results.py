@@ -6,11 +6,14 @@ import argparse
 import csv
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import platform
+import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,20 +24,23 @@ from numpy.typing import NDArray
 
 import tinygrad_kr
 from tinygrad_kr._extras import require
+from tinygrad_kr._files import whole
 from tinygrad_kr.cli.options import UsageError, note
 from tinygrad_kr.errors import DataError, MissingExtraError
 from tinygrad_kr.numerical import Progress
 from tinygrad_kr.plotting import plot_digits, plot_history
 from tinygrad_kr.saving import save_weights
+from tinygrad_kr.trainer.interrupts import Interrupts
 from tinygrad_kr.training import Epoch, class_labels
 
 __all__ = [
-    "RESULTS",
+    "CHECKPOINTS",
+    "WEIGHTS",
     "check_out",
+    "claimed",
     "draw",
     "heading",
     "line",
-    "made",
     "progress",
     "published",
     "read_settings",
@@ -43,7 +49,10 @@ __all__ = [
     "write_weights",
 ]
 
-RESULTS = ("history.csv", "settings.json", "weights.safetensors", "weights.npz", "curve.png", "digits.png")
+SETTINGS = "settings.json"
+WEIGHTS = ("weights.safetensors", "weights.npz")
+CHECKPOINTS = ("checkpoint.safetensors", "checkpoint.npz")
+RESULTS = ("history.csv", SETTINGS, *WEIGHTS, *CHECKPOINTS, "curve.png", "digits.png")
 
 heading = "\nepoch      loss  train accuracy  test accuracy  seconds"
 
@@ -62,14 +71,14 @@ def progress(options: argparse.Namespace) -> Progress | None:
     except MissingExtraError as missing:
         note(missing)
         return None
-    on_terminal = sys.stdout.isatty() and sys.stderr.isatty()
+    on_terminal = all(stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr))
     return functools.partial(tqdm, leave=False) if on_terminal else None
 
 
 def check_out(out: Path, names: Sequence[str] = RESULTS) -> None:
     """Refuse, before any work, a folder that the results could not be written into at the end."""
     if existing := [name for name in names if os.path.lexists(out / name)]:
-        raise UsageError(f"--out {out}: already has {', '.join(existing)}; name another folder")
+        raise _taken(out, existing)
     nearest = next((folder for folder in (out, *out.parents) if os.path.lexists(folder)), out)
     try:
         with tempfile.TemporaryDirectory(prefix=".", dir=nearest) as rehearsal:
@@ -78,13 +87,48 @@ def check_out(out: Path, names: Sequence[str] = RESULTS) -> None:
         raise UsageError(f"--out {out}: cannot write there: {error.strerror}") from error
 
 
+def _taken(out: Path, existing: Sequence[str]) -> UsageError:
+    return UsageError(f"--out {out}: already has {', '.join(existing)}; name another folder")
+
+
 @contextmanager
-def made(out: Path) -> Iterator[None]:
-    """Make a folder; after an error, remove again what of it was made and is empty."""
-    created = [folder for folder in (out, *out.parents) if not folder.exists()]
+def claimed(options: argparse.Namespace) -> Iterator[None]:
+    """Give a run the folder `options.out` before its work, or a new one below runs; only one run can have it.
+
+    The claim is settings.json, which is created exclusively; after an error it goes, unless there is more beside it.
+    """
+    unnamed = options.out is None
+    with made(Path("runs", time.strftime("%Y%m%d-%H%M%S")) if unnamed else options.out, numbered=unnamed) as out:
+        options.out, settings = out, out / SETTINGS
+        try:
+            with settings.open("x", encoding="utf-8") as file:
+                json.dump({"options": vars(options)}, file, default=str)
+        except FileExistsError:
+            raise _taken(out, [SETTINGS]) from None
+        try:
+            yield
+        except BaseException:
+            if not any((out / name).exists() for name in (*WEIGHTS, *CHECKPOINTS)):
+                settings.unlink()
+            raise
+
+
+@contextmanager
+def made(out: Path, numbered: bool = False) -> Iterator[Path]:
+    """Yield a folder, made if it is not there; after an error, remove again what was made and is empty.
+
+    Where names are numbered the folder is always a new one: `out`, or the first that is free of out-2, out-3, ...
+    """
+    created = [folder for folder in out.parents if not folder.exists()]
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        yield
+        out.parent.mkdir(parents=True, exist_ok=True)
+        for folder in itertools.chain([out], (out.with_name(f"{out.name}-{number}") for number in itertools.count(2))):
+            with suppress(FileExistsError):
+                folder.mkdir()
+                created.insert(0, folder)
+            if folder in created or not numbered:
+                break
+        yield folder
     except BaseException:
         for folder in created:
             with suppress(OSError):
@@ -97,8 +141,14 @@ def published(out: Path) -> Iterator[Path]:
     """Yield a folder to write into, whose files appear in `out` once all are written, or not at all."""
     with made(out), tempfile.TemporaryDirectory(prefix=".", dir=out) as stage:
         yield Path(stage)
-        for file in Path(stage).iterdir():
-            os.replace(file, out / file.name)
+        try:
+            with Interrupts():
+                for file in Path(stage).iterdir():
+                    if (out / file.name).exists():  # of a run that was resumed
+                        shutil.copymode(out / file.name, file)
+                    os.replace(file, out / file.name)
+        except KeyboardInterrupt as interrupt:
+            raise KeyboardInterrupt(f"everything was written to {out} before") from interrupt
 
 
 def write_history(path: Path, history: Sequence[Epoch]) -> None:
@@ -110,7 +160,7 @@ def write_history(path: Path, history: Sequence[Epoch]) -> None:
 
 
 def write_settings(
-    path: Path, options: argparse.Namespace, dataset: str, gradient_check: Any, last: Epoch | None
+    folder: Path, options: argparse.Namespace, dataset: str, gradient_check: Any, last: Epoch | None
 ) -> None:
     """Write how the numbers were made; without the last epoch, how they are to be made."""
     settings = {
@@ -125,7 +175,8 @@ def write_settings(
     }
     if last is not None:
         settings["final"] = {"train_accuracy": last.train_accuracy, "test_accuracy": last.test_accuracy}
-    path.write_text(json.dumps(settings, indent=2, default=str) + "\n", encoding="utf-8")
+    with whole(folder / SETTINGS) as file:
+        file.write((json.dumps(settings, indent=2, default=str) + "\n").encode())
 
 
 def write_weights(folder: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -154,9 +205,9 @@ def draw(
 
 def read_settings(folder: Path) -> dict[str, Any]:
     """Return what ``write_settings`` wrote into the folder of a run."""
-    path = folder / "settings.json"
+    path = folder / SETTINGS
     if not path.is_file():
-        raise UsageError(f"{folder}: no run there: it has no settings.json")
+        raise UsageError(f"{folder}: no run there: it has no {SETTINGS}")
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(settings["options"], dict):

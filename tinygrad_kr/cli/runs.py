@@ -14,15 +14,15 @@ from tinygrad_kr import functional as F
 from tinygrad_kr import nn
 from tinygrad_kr.cli import networks, train, two_layer
 from tinygrad_kr.cli.options import UsageError
+from tinygrad_kr.cli.results import WEIGHTS
 from tinygrad_kr.datasets import one_hot
 from tinygrad_kr.engine.graph import no_grad
 from tinygrad_kr.engine.tensor import raw
+from tinygrad_kr.errors import DataError
 from tinygrad_kr.models import TwoLayerNet
 from tinygrad_kr.saving import load
 
 __all__ = ["Run", "open_run"]
-
-WEIGHTS = ("weights.safetensors", "weights.npz")
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,15 @@ def open_run(path: Path, model: str | None = None) -> Run:
             raise UsageError(f"{folder}: no finished run there: it has no {' or '.join(WEIGHTS)}")
     if path.suffix not in (".safetensors", ".npz"):
         raise UsageError(f"{path}: expected a folder of a run, or weights as .safetensors or .npz")
-    saved = train.read_options(folder) if (folder / "settings.json").is_file() else _guessed(load(path)[0], model)
+    arrays, _ = load(path)
+    saved = train.read_options(folder) if (folder / "settings.json").is_file() else _guessed(arrays, model)
     chosen = train.trusted_model(saved, model)
     options = train.parsed(saved if chosen == "two-layer" else {**saved, "model": chosen})
     rng = np.random.default_rng(0)
     two = chosen == "two-layer"
+    if two and {name: array.shape for name, array in arrays.items()} != two_layer.shapes(options):
+        # Before it is built: what the settings claim could be larger than the memory.
+        raise DataError(f"{path}: expected the weights of 784-{options.hidden}-10, as settings.json says; found others")
     network = two_layer.build(options, rng) if two else networks.build(chosen, rng, options.dtype).eval()
     load(path, network)
     return Run(options, network)

@@ -7,14 +7,15 @@ Trainer, in ``network``.
 from __future__ import annotations
 
 import argparse
-import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from tinygrad_kr.cli import network, two_layer
 from tinygrad_kr.cli.networks import NETWORKS
-from tinygrad_kr.cli.options import Parser, UsageError, add_option, count, rate, seed
-from tinygrad_kr.cli.results import check_out, read_settings
+from tinygrad_kr.cli.options import Parser, UsageError, add_option, count, noted, rate, seed
+from tinygrad_kr.cli.results import CHECKPOINTS, check_out, claimed, read_settings
+from tinygrad_kr.errors import DataError
 
 __all__ = ["RESUME", "add_parser", "model_name", "of_layers", "parsed", "read_options", "run", "trusted_model"]
 
@@ -23,6 +24,7 @@ RESUME = "--resume"
 COMMON = {"batch_size": 100, "lr": None, "seed": 0, "dtype": "float32", "out": None, "data": None, "quiet": False}
 TWO_LAYER = {"epochs": 20, "hidden": 100, "activation": "relu", "loss": "softmax_cross_entropy"}
 OF_LAYERS = {"optimizer": "adam", "schedule": "cosine", "warm_up": None}
+OPTIONS = {"command", "resume", "model", *COMMON, *TWO_LAYER, *OF_LAYERS}
 ANEW = {"command", "resume", "model", "epochs", "data", "quiet"}
 """What may stand beside --resume."""
 EPILOG = f"""\
@@ -115,19 +117,31 @@ def run(options: argparse.Namespace) -> int:
     UsageError
         If the options do not go together.
     """
-    if hasattr(options, "resume"):
-        network.run(_of_run(options), resumed=True)
-        return 0
-    layered = of_layers(options) is not None
-    for name in TWO_LAYER.keys() - {"epochs"} if layered else OF_LAYERS:
-        if hasattr(options, name):
-            whose = "--model two-layer" if layered else "--model mlp, cnn or PATH.py:factory"
-            raise UsageError(f"--{name.replace('_', '-')} is for {whose} only")
-    if options.out is None:
-        options.out = Path("runs", time.strftime("%Y%m%d-%H%M%S"))
-    check_out(options.out)
-    (network if layered else two_layer).run(options)
+    resumed, layered = hasattr(options, "resume"), of_layers(options) is not None
+    if resumed:
+        options = _of_run(options)
+    else:
+        for name in TWO_LAYER.keys() - {"epochs"} if layered else OF_LAYERS:
+            if hasattr(options, name):
+                whose = "--model two-layer" if layered else "--model mlp, cnn or PATH.py:factory"
+                raise UsageError(f"--{name.replace('_', '-')} is for {whose} only")
+        if options.out is not None:
+            check_out(options.out)
+    try:
+        with noted(), nullcontext() if resumed else claimed(options):
+            if layered:
+                network.run(options, resumed)
+            else:
+                two_layer.run(options)
+    except KeyboardInterrupt as interrupt:
+        if _resumable(options.out):
+            raise KeyboardInterrupt(f"go on with: train --resume {options.out}") from interrupt
+        raise
     return 0
+
+
+def _resumable(folder: Path | None) -> bool:
+    return folder is not None and any((folder / name).is_file() for name in CHECKPOINTS)
 
 
 def _of_run(options: argparse.Namespace) -> argparse.Namespace:
@@ -139,7 +153,7 @@ def _of_run(options: argparse.Namespace) -> argparse.Namespace:
         raise UsageError(f"--resume goes on with the options of the run; leave out {names}")
     saved = read_options(folder)
     model = trusted_model(saved, given.get("model"))
-    if model == "two-layer" or not any((folder / name).is_file() for name in network.CHECKPOINTS):
+    if model == "two-layer" or not _resumable(folder):
         raise UsageError(f"--resume {folder}: no run there that can go on; it needs a checkpoint of mlp, cnn or a file")
     options = parsed({**saved, **given, "model": model, "out": folder})
     return options
@@ -165,6 +179,8 @@ def trusted_model(saved: dict[str, Any], given: str | None) -> str:
 
 def parsed(options: dict[str, Any]) -> argparse.Namespace:
     """Return options from a file, checked as those of the command line are."""
+    if unknown := sorted(options.keys() - OPTIONS):
+        raise DataError(f"settings.json: train has no option {', '.join(map(repr, unknown))}")
     parser = Parser(allow_abbrev=False)
     add_parser(parser.add_subparsers(dest="command"), str(options.get("model", "two-layer")))
     arguments = ["train"]

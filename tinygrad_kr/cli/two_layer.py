@@ -24,7 +24,7 @@ from tinygrad_kr.models import TwoLayerNet
 from tinygrad_kr.numerical import Progress
 from tinygrad_kr.training import Difference, Split, compare_gradients, far_from_kinks, predicted_labels, train
 
-__all__ = ["ACTIVATIONS", "LEARNING_RATES", "OF_ROWS", "build", "run"]
+__all__ = ["ACTIVATIONS", "LEARNING_RATES", "OF_ROWS", "build", "run", "shapes"]
 
 PIXELS, CLASSES = 784, 10
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "leaky_relu", "identity")
@@ -38,6 +38,8 @@ LEARNING_RATES = {
 OF_ROWS = ("sum_squares_error", "mean_squared_error")
 """Losses that compare with a one-hot row."""
 CHECKED_DIGITS, CANDIDATES = 4, 1000
+ONE_BY_ONE, DIRECTIONS = 200_000, 5
+"""Up to so many elements the gradient is compared in each, which takes up to a minute; beyond, along directions."""
 TOLERANCE = 1e-7
 """From this relative difference on, in float64, the exact or the numerical gradient is wrong."""
 
@@ -68,9 +70,7 @@ def run(options: argparse.Namespace) -> None:
     )
     with published(options.out) as folder:
         write_history(folder / "history.csv", history)
-        write_settings(
-            folder / "settings.json", options, dataset, list(map(dataclasses.asdict, differences)), history[-1]
-        )
+        write_settings(folder, options, dataset, list(map(dataclasses.asdict, differences)), history[-1])
         write_weights(folder, {name: parameter.data for name, parameter in net.params.items()})
         draw(folder, history, *test_set, lambda: predicted_labels(net, test_set[0]))
     tell()
@@ -91,16 +91,25 @@ def build(options: argparse.Namespace, rng: np.random.Generator) -> TwoLayerNet:
     )
 
 
+def shapes(options: argparse.Namespace) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of its parameters, without making it."""
+    units = options.hidden
+    return {"W1": (PIXELS, units), "b1": (units,), "W2": (units, CLASSES), "b2": (CLASSES,)}
+
+
 def _prove(
     net: TwoLayerNet, train_set: Split, activation: str, tell: Callable[..., None], progress: Progress | None
 ) -> list[Difference]:
     """Compare the exact with the numerical gradient on a few digits, and stop if they disagree."""
     digits, labels = train_set
     x, t, margin = far_from_kinks(net, digits[:CANDIDATES], labels[:CANDIDATES], CHECKED_DIGITS)
-    tell(f"\nexact against numerical gradient, in float64 on {CHECKED_DIGITS} digits")
+    size = sum(parameter.size for parameter in net.params.values())
+    directions = None if size <= ONE_BY_ONE else DIRECTIONS
+    extent = f"{size:,} elements" if directions is None else f"{DIRECTIONS} random directions for {size:,} elements"
+    tell(f"\nexact against numerical gradient, in float64 on {CHECKED_DIGITS} digits: {extent}")
     if activation in ("relu", "leaky_relu"):
         tell(f"(digits that keep every hidden unit at least {margin:.2g} away from the kink at 0)")
-    differences = compare_gradients(net, x, t, progress)
+    differences = compare_gradients(net, x, t, progress, directions)
     tell("parameter       shape  largest difference  relative")
     for row in differences:
         shape = " x ".join(map(str, row.shape))

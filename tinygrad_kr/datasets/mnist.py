@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_kr._files import whole
 from tinygrad_kr._progress import visible_tqdm
 from tinygrad_kr.datasets.idx import read_idx
 from tinygrad_kr.datasets.minibatch import one_hot
@@ -243,21 +243,18 @@ def download(folder: Path, files: Iterable[IdxFile], base_url: str = MIRROR) -> 
 
 def _download_file(folder: Path, file: IdxFile, url: str) -> None:
     by_hand = f"download it by hand into {folder}, or set {DATA_VARIABLE} to a folder with MNIST"
-    # In the same folder, so that the checked file takes its name in one step.
-    descriptor, name = tempfile.mkstemp(dir=folder, prefix=f"{file.name}.", suffix=".part")
-    temporary = Path(name)
+    temporary = ""
     try:
-        with open(descriptor, "wb") as out:
+        with whole(folder / f"{file.name}.gz") as out:
+            temporary = out.name
             _transfer(url, out, at_most=math.prod(file.shape))
-        file.read(temporary)
-        temporary.replace(folder / f"{file.name}.gz")
+            out.flush()
+            file.read(Path(temporary))
     except OSError as error:
         raise OSError(f"cannot download {url}: {error}; {by_hand}") from error
     except DataError as error:
         reason = str(error).removeprefix(f"{temporary}: ")
         raise DataError(f"downloaded {url}: {reason}; {by_hand}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _transfer(url: str, out: BinaryIO, at_most: int) -> None:
@@ -287,6 +284,9 @@ def _transfer(url: str, out: BinaryIO, at_most: int) -> None:
 @contextmanager
 def _progress(url: str, total: int | None) -> Iterator[Callable[[int], object]]:
     name = url.rpartition("/")[2]
+    if sys.stderr is None:  # it was closed
+        yield lambda size: None
+        return
     tqdm = visible_tqdm()
     if tqdm is None:
         print(f"downloading {url}", file=sys.stderr)

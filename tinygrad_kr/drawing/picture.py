@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tinygrad_kr._files import whole
 from tinygrad_kr.drawing.capture import Box, Edge, captured
 from tinygrad_kr.drawing.svg import svg
 from tinygrad_kr.drawing.text import dot, mermaid
@@ -65,7 +66,8 @@ class Picture:
         suffix = Path(path).suffix.lower()
         if suffix not in formats:
             raise ValueError(f"save: unknown suffix {suffix!r} of {os.fspath(path)!r}; use one of {', '.join(formats)}")
-        Path(path).write_text(formats[suffix]() + "\n", encoding="utf-8")
+        with whole(path) as file:
+            file.write((formats[suffix]() + "\n").encode())
 
     def _repr_svg_(self) -> str:
         return self.svg()

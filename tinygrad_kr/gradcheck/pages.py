@@ -7,10 +7,10 @@ import errno
 import html
 import io
 import os
-import tempfile
 import warnings
 from pathlib import Path
 
+from tinygrad_kr._files import whole
 from tinygrad_kr.errors import MissingExtraError
 from tinygrad_kr.gradcheck.report import Report
 
@@ -74,7 +74,5 @@ def _error(number: int, path: Path) -> OSError:
 def write(path: Path, content: str | bytes) -> None:
     """Write a file that appears only once it is whole; create the folders on the way."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as stage:
-        file = Path(stage, path.name)
-        file.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
-        os.replace(file, path)
+    with whole(path) as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)

@@ -1,27 +1,22 @@
-"""Saving and loading: which format, what is noted beside the arrays, and replacing a file in one step."""
+"""Saving and loading: which format, and what is noted beside the arrays."""
 
 from __future__ import annotations
 
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_kr._files import whole
 from tinygrad_kr.engine.tensor import raw
 from tinygrad_kr.errors import DataError, DtypeError
 from tinygrad_kr.saving import formats
 from tinygrad_kr.saving.places import named_arrays, require_fit, write_into
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["CHECKPOINT", "load", "load_weights", "save", "save_weights", "suffix"]
 
@@ -178,7 +173,8 @@ def _save(path: Path_, model: Any, metadata: Mapping[str, Any] | None, ending: s
         raise TypeError(f"save: metadata must be what JSON can hold: {error}") from error
     note = {"format": VERSION, "crc32": _checksum(arrays, plain), "metadata": plain}
     content = ENCODERS[ending](arrays, {NOTE: json.dumps(note)})
-    _replace(Path(os.path.realpath(path)), content)
+    with whole(path) as file:
+        file.write(content)
 
 
 def _plain(name: Any, value: Any) -> NDArray[Any]:
@@ -225,47 +221,3 @@ def _checksum(arrays: Arrays, metadata: Any) -> int:
         little_endian = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
         checksum = zlib.crc32(little_endian.reshape(-1).view(np.uint8).data, zlib.crc32(head, checksum))
     return checksum
-
-
-def _replace(target: Path, content: bytes) -> None:
-    """Give a file new content in one step.
-
-    It is written beside the target first, under one name for each target: a process that was killed leaves at most one
-    such file, which the next save takes over.
-    """
-    part = target.with_name(f".{target.name}.part")
-    with _turn(part):
-        try:
-            part.write_bytes(content)
-            with part.open("rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(part, target)
-        except BaseException:
-            with suppress(OSError):
-                part.unlink()
-            raise
-    if fcntl is not None:  # the new name must survive a power failure too
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-@contextmanager
-def _turn(part: Path) -> Iterator[None]:
-    """Wait until no other process or thread writes this file; then keep them waiting."""
-    if fcntl is None:
-        yield
-        return
-    while True:
-        with part.open("ab") as file:
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(file, fcntl.LOCK_EX)
-            try:
-                current = os.path.samestat(os.fstat(file.fileno()), part.stat())
-            except FileNotFoundError:
-                current = False
-            if current:  # otherwise the one before has given it its final name
-                yield
-                return

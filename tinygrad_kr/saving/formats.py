@@ -29,6 +29,8 @@ NOTES = "__tinygrad_kr__"
 """Under this name an npz file keeps its notes, as the bytes of JSON."""
 UNFOLDED, RATIO = 64 * 2**20, 100
 """A compressed npz file may unfold to this many bytes, or to this many times its size, whichever is more."""
+NAME_BYTES = 2**16 - 1
+"""The longest name of a file in an archive, which ends in .npy."""
 HEADER_BYTES = 10_000
 """The longest header of an array in an npz file, as in NumPy."""
 SAFETENSORS_DTYPES = frozenset(["f8", "f4", "f2", "i8", "u8", "i4", "u4", "i2", "u2", "i1", "u1", "b1", "c8"])
@@ -42,6 +44,7 @@ HEADER = re.compile(
 
 def to_safetensors(arrays: Mapping[str, NDArray[Any]], notes: Notes) -> bytes:
     """Return the arrays, in C order and little-endian, and the notes as a safetensors file."""
+    safetensors = require("safetensors", "train", "saving weights as safetensors")
     library = require("safetensors.numpy", "train", "saving weights as safetensors")
     for name, array in arrays.items():
         if array.dtype.str[1:] not in SAFETENSORS_DTYPES:
@@ -49,7 +52,13 @@ def to_safetensors(arrays: Mapping[str, NDArray[Any]], notes: Notes) -> bytes:
                 f"save: a safetensors file cannot hold {name!r} of dtype {array.dtype}.\n"
                 "  save to a path that ends in .npz, or convert it with astype"
             )
-    content: bytes = library.save(dict(arrays), metadata=notes)
+    try:
+        content: bytes = library.save(dict(arrays), metadata=notes)
+    except safetensors.SafetensorError as error:  # its older versions have no complex64
+        raise DataError(
+            f"save: safetensors {safetensors.__version__} cannot write these arrays: {error}\n"
+            "  save to a path that ends in .npz, or upgrade safetensors"
+        ) from error
     return content
 
 
@@ -79,7 +88,13 @@ def to_npz(arrays: Mapping[str, NDArray[Any]], notes: Notes) -> bytes:
                 raise ValueError(
                     f"save: {name!r} cannot be a name in an npz file, whose names are file names; use dots, as in 'a.b'"
                 )
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+            member_name = f"{name}.npy"
+            if (length := len(member_name.encode())) > NAME_BYTES:
+                raise ValueError(
+                    f"save: the name {name[:20]!r}... is too long for an npz file: {length:,} bytes\n"
+                    f"  it has room for {NAME_BYTES:,}; save to a path that ends in .safetensors, or use shorter names"
+                )
+            with archive.open(member_name, "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
     return buffer.getvalue()
 

@@ -21,6 +21,7 @@ from tinygrad_kr.optim import Optimizer, clip_grad_norm
 from tinygrad_kr.saving.places import write_into
 from tinygrad_kr.trainer import checkpoint as checkpoints
 from tinygrad_kr.trainer import inputs
+from tinygrad_kr.trainer.divergence import Watch
 from tinygrad_kr.trainer.interrupts import Interrupts
 from tinygrad_kr.trainer.measuring import QUIET, measured, set_training
 from tinygrad_kr.trainer.nonfinite import cause
@@ -83,7 +84,8 @@ class Trainer(Run):
     Warns
     -----
     UserWarning
-        Once, after an epoch in which no gradient reached some parameter: it was built and then forgotten.
+        Once, after an epoch in which no gradient reached some parameter: it was built and then forgotten. Once, at the
+        end of ``fit``, if the training diverged although all is finite: its loss rose and did not come back.
 
     Notes
     -----
@@ -139,6 +141,7 @@ class Trainer(Run):
         self.checkpoint = inputs.checkpoint_path(checkpoint)
         self._scores = scores
         self._told = False  # of parameters that no gradient reaches
+        self._watch: Watch | None = None
         self._saved: tuple[int, int] | None = None  # epoch and steps when the checkpoint was last written or read
 
     def fit(self, train_set: Split, *, epochs: int, batch_size: int, validation: Split | None = None) -> list[Row]:
@@ -183,6 +186,7 @@ class Trainer(Run):
                 f"Trainer.fit: {self.checkpoint} is there already, and would be overwritten.\n"
                 "  call trainer.resume() to go on from it, or delete it"
             )
+        self._watch = self._watch or Watch(self.optimizer.params.values())
         self.batch_size, ended, training = batch_size, False, getattr(self.owner, "training", True)
         try:
             with Interrupts() as interrupts:
@@ -196,6 +200,7 @@ class Trainer(Run):
                     self._leave_if_asked(interrupts)
                 if self.checkpoint is not None and self._saved != (self.epoch, self.steps):
                     self.save()
+            self._watch.tell("Trainer", self.initial_lr, lambda: self._mean_loss(x, t), stacklevel=2)
         finally:
             set_training(self.owner, training)
         return self.history
@@ -303,6 +308,15 @@ class Trainer(Run):
             raise TypeError(f"Trainer: the loss must be a Tensor of one number, got {kind} {np.shape(raw(loss))}")
         return loss
 
+    def _mean_loss(self, x: NDArray[Any], t: NDArray[Any]) -> float:
+        """Return the mean loss as in training, and leave buffers and generators as they are."""
+        set_training(self.owner, True)
+        before = Snapshot(self)
+        try:
+            return measured(self._scores, self.loss, {}, x, t, self.batch_size)[0]
+        finally:
+            before.restore()
+
     def _diverged(
         self, what: str, x: NDArray[Any], t: NDArray[Any], order: NDArray[Any], before: Snapshot
     ) -> NonFiniteError:
@@ -337,6 +351,8 @@ class Trainer(Run):
             seconds=time.perf_counter() - start,
         )
         self.history.append(row)
+        if self._watch is not None:
+            self._watch.add(self.losses)
         self.epoch, self.order, self.losses = self.epoch + 1, None, []
         if self.best is row:
             self.best_values = {name: raw(place).copy() for name, place in self.places().items()}
