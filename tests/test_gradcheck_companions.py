@@ -250,6 +250,42 @@ def test_a_gradient_that_raises_in_a_companion_costs_that_companion_alone(calls:
     assert len(lost) == (calls != FAR_AWAY)
 
 
+def test_a_gradient_that_raises_while_a_pattern_is_looked_for_does_not_cost_the_report() -> None:
+    def gradient(x: Array, v: Array) -> Array:
+        if np.all(v == 1):
+            raise RuntimeError("not of ones")
+        return 2 * v * np.cos(x)
+
+    report = check_gradients(np.sin, MIXED, gradient=gradient)
+    assert report.verdict is FAIL and "2 times" in report.patterns[0], report
+
+
+@pytest.mark.parametrize(
+    ("accepts", "says", "layout"),
+    [
+        (lambda x: x.flags.c_contiguous, "ndarray is not C-contiguous", "strided"),
+        (lambda x: x.flags.writeable, "buffer source array is read-only", "read-only"),
+    ],
+)
+def test_a_layout_that_is_refused_aloud_is_no_wrong_gradient(accepts: Function, says: str, layout: str) -> None:
+    def gradient(x: Array, v: Array) -> Array:
+        if not accepts(x):
+            raise ValueError(says)  # as compiled code does
+        return v * np.cos(x)
+
+    report = check_gradients(np.sin, MIXED, gradient=gradient)
+    assert report.verdict is PASS and f"layouts ({layout} inputs are refused: {says})" in str(report), report
+
+
+def test_of_a_layout_that_is_refused_the_others_are_looked_at() -> None:
+    def gradient(x: Array, v: Array) -> Array:
+        if not x.flags.c_contiguous:
+            raise ValueError("ndarray is not C-contiguous")
+        return v * np.cos(x) * (1 if x.flags.writeable else 2)
+
+    assert companion(check_gradients(np.sin, MIXED, gradient=gradient), "layouts").verdict is FAIL
+
+
 def test_the_linearity_message_tells_the_numbers_apart() -> None:
     report = check_gradients(np.sin, MIXED, gradient=lambda x, v: v * np.cos(x) * (1 + 1e-12 * np.sum(v)))
     message = companion(report, "linearity").message

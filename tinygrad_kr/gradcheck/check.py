@@ -323,9 +323,7 @@ def _patterns(problem: Problem, judge: Judge, findings: list[Finding], first: li
     if not chosen:
         return []
     true = {leaf.name: _true(judge, leaf, findings, complete=leaf.name in odd) for leaf in problem.leaves}
-    ones = np.ones_like(judge.weights)
-    is_new = not np.array_equal(judge.weights, ones) and problem.affords(gradients=1)
-    with_ones = problem.gradient(problem.start, ones) if is_new else first
+    with_ones = _with_ones(problem, judge)
     lengths: dict[int, str] = {}
     for leaf in problem.leaves:
         lengths |= {n: f"axis {axis} of {leaf.name}" for axis, n in reversed(list(enumerate(leaf.shape))) if n > 1}
@@ -344,10 +342,21 @@ def _patterns(problem: Problem, judge: Judge, findings: list[Finding], first: li
             other.name: true[other.name] for other in problem.leaves if other is not leaf and other.shape == leaf.shape
         }
         claimed = np.asarray(first[leaf.position], dtype=np.float64)
-        same = None if with_ones is first else with_ones[leaf.position]
+        same = None if with_ones is None else with_ones[leaf.position]
         evidence = Evidence(leaf.name, claimed, true[leaf.name], wrong, same, others, lengths)
         said += [f"{leaf.name}: {sentence}" for sentence in patterns(evidence)]
     return said
+
+
+def _with_ones(problem: Problem, judge: Judge) -> list[Any] | None:
+    """Return the gradient for a cotangent of ones, if that is another one and can be had."""
+    ones = np.ones_like(judge.weights)
+    if np.array_equal(judge.weights, ones) or not problem.affords(gradients=1):
+        return None
+    try:
+        return problem.gradient(problem.start, ones)
+    except Exception:  # of the user's function: a pattern is not worth the report
+        return None
 
 
 def _true(judge: Judge, leaf: Leaf, findings: list[Finding], complete: bool) -> Vector:
