@@ -45,6 +45,11 @@ DOMAINS: dict[str, tuple[Function, Function, Array]] = {
     ),
     "magnitude": (lambda s: np.log(np.abs(s)) * s, lambda s, v: v * (np.log(s) + 1), np.array([0.4, 2.5])),
     "no logarithm left": (lambda x: np.sqrt(x), lambda x, v: v / (2 * np.emath.sqrt(x).real), np.array([0.4, 2.5])),
+    "a symmetric matrix": (
+        lambda a: np.linalg.slogdet(a)[1],
+        lambda a, v: v * np.linalg.inv(a),
+        np.array([[2.0, 0.3, 0.1], [0.3, 1.0, -0.4], [0.1, -0.4, 1.5]]),
+    ),
     "knots in order": (
         lambda knots: np.interp([0.5, 1.5], knots, [0.0, 1.0, 3.0]),
         lambda knots, v: np.array(
@@ -89,6 +94,34 @@ def test_a_remembered_mask_and_a_remembered_input_are_caught(when: str, shape: t
     assert companion(report, "stale cache").verdict is FAIL, report
     report = check_gradients(np.sin, x, gradient=lambda x, v: v * np.cos(input_.old(x.copy())))
     assert companion(report, "stale cache").verdict is FAIL, report
+
+
+@pytest.mark.parametrize("when", ["first", "last"])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_remembered_mask_inside_a_small_network_is_caught(when: str, seed: int) -> None:
+    rng, mask = np.random.default_rng(seed), Remembers(when)
+    t = np.array([0, 1, 1, 0])
+
+    def f(x: Array, w1: Array, b: Array, w2: Array) -> Array:
+        scores = np.maximum(x @ w1 + b, 0) @ w2
+        return np.mean(np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(4), t])
+
+    def gradient(x: Array, w1: Array, b: Array, w2: Array, v: Array) -> Any:
+        on = mask.old(x @ w1 + b > 0)
+        hidden = (x @ w1 + b) * on
+        e = np.exp(hidden @ w2)
+        d2 = v * (e / e.sum(axis=1, keepdims=True) - np.eye(2)[t]) / 4
+        d1 = d2 @ w2.T * on
+        return d1 @ w1.T, x.T @ d1, d1.sum(axis=0), hidden.T @ d2
+
+    inputs = (
+        rng.standard_normal((4, 3)),
+        rng.standard_normal((3, 5)),
+        rng.standard_normal(5),
+        rng.standard_normal((5, 2)),
+    )
+    report = check_gradients(f, *inputs, gradient=gradient)
+    assert report.culprit is None and companion(report, "stale cache").verdict is FAIL, report
 
 
 def test_the_report_says_where_the_second_point_is() -> None:

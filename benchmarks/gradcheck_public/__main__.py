@@ -133,8 +133,8 @@ def reported(options: argparse.Namespace) -> int:
     header = ["package", "version", "derivatives", "checks", "PASS", "KINK", "INCONCLUSIVE", "FAIL"]
     print("\n".join(table(header, rows(outcomes))))
     for title, kind in (("FAIL", "failures"), ("INCONCLUSIVE", "unresolved")):
-        texts = [text for outcome in outcomes.values() for text in getattr(outcome, kind)]
-        print(*([f"\n## {title}\n", *texts] if texts else []), sep="\n")
+        if texts := [text for outcome in outcomes.values() for text in getattr(outcome, kind)]:
+            print(f"\n## {title}\n", *texts, sep="\n")
     known = [] if options.only else errors(options.names, seeds)
     return int(any(outcome.failures for outcome in outcomes.values()) or not all(known))
 
@@ -142,10 +142,10 @@ def reported(options: argparse.Namespace) -> int:
 def errors(names: list[str], seeds: range) -> list[bool]:
     """Print what is wrong in the packages, and return of each error whether it still is."""
     if absent := missing(["mpmath"]):
-        print(f"Errors found: not looked at without {absent[0]}\n  pip install {absent[0]}")
+        print(f"\nErrors found: not looked at without {absent[0]}\n  pip install {absent[0]}")
         return []
     found = list(wrong_rows(names, seeds))
-    print("## Errors found\n\nHow far the package is from the formula in mpmath, relative to its largest number.\n")
+    print("\n## Errors found\n\nHow far the package is from the formula in mpmath, relative to its largest number.\n")
     header = ["package", "what is wrong", "verdicts", "value off by", "derivative off by"]
     print("\n".join(table(header, (row for _, row in found))))
     return [holds for holds, _ in found]

@@ -334,7 +334,7 @@ def other_models() -> Iterator[Any]:
     def effects(rng: Generator) -> Any:
         groups = np.repeat(np.arange(6), 5)
         model = sm.MixedLM(rng.normal(0, 1, N), design(rng), groups, design(rng)[:, :2])
-        model.cov_pen = model._freepat = None  # as fit() says
+        model.cov_pen, model._freepat, model._cov_sing = None, None, 0  # as fit() says
         return model, np.array([0.8, 0.2, 0.7]) + rng.normal(0, 0.05, 3)
 
     yield likelihood("MixedLM", effects, "loglike", "score")

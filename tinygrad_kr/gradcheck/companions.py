@@ -188,14 +188,15 @@ class Companions:
         return float(np.max(self.problem.output_rounding, initial=EPS))
 
     def _stale_cache(self) -> None:
-        """Call at x1, far away, at x2 close by and at x1 again: the last must be the first, and x2's right.
+        """Call at x1, far away, at x2 close by and at x1 again: the last must be the first, and the others right.
 
-        Far away need not lie in the domain of f. What is remembered from there shows afterwards; there, a gradient is
-        taken for a remembered one only if it is that at x1, though the slope is not.
+        Far away may not lie in the domain of f. What is remembered from there shows afterwards in any case; there, a
+        gradient is then taken for a remembered one only if it is that at x1, though the slope is not.
         """
         if self.close is None:
             raise Skip("f is not finite at the second points that were tried")
-        far, far_gradient = self._far_away()
+        far, in_domain = self._far_away()
+        far_gradient = self._gradient_if_any(far)
         there, self.second = self._gradient(self.close, self.judge.weights), self.close
         again = self._gradient(self.problem.start, self.judge.weights)
         for leaf, g, first in self._pairs(again, self.first):
@@ -207,20 +208,34 @@ class Companions:
         if self.already_wrong:
             return
         self._right_at(self.close, there)
-        if far is not None:
+        if not in_domain:
             pairs = zip(far_gradient, self.first, strict=True)
-            self._right_at(far, [g if g is not None and np.array_equal(g, first) else None for g, first in pairs])
+            far_gradient = [g if g is not None and np.array_equal(g, first) else None for g, first in pairs]
+        if any(g is not None for g in far_gradient):
+            self._right_at(far, far_gradient)
 
-    def _far_away(self) -> tuple[Point | None, list[Any]]:
-        """Return a point where every element has the value of a neighbour, if f has one there, and the gradient."""
-        far = [np.roll(x, 1, axis=next((i for i, n in enumerate(x.shape) if n > 1), None)) for x in self.problem.start]
+    def _far_away(self) -> tuple[Point, bool]:
+        """Return a point with the same values in other places, and whether that must lie in the domain of f.
+
+        Rows can be exchanged: they are the samples of a batch, or the units of a layer. The elements of a vector may
+        mean different things, and a square matrix may have to be symmetric.
+        """
+        start = self.problem.start
+        has_rows = [x.ndim > 1 and x.shape[0] > 1 and x.shape != x.T.shape for x in start]
+        if any(has_rows):
+            return [np.roll(x, 1, axis=0) if rows else x for x, rows in zip(start, has_rows, strict=True)], True
+        return [np.roll(x, 1) for x in start], False
+
+    def _gradient_if_any(self, point: Point) -> list[Any]:
+        """Return the gradient at a point that the user's functions may refuse: None for each leaf then."""
         try:
-            is_finite = np.all(np.isfinite(self._value_nearby(far)))
-            return (far, self._gradient(far, self.judge.weights)) if is_finite else (None, [])
+            if np.all(np.isfinite(self._value_nearby(point))):
+                return self._gradient(point, self.judge.weights)
         except Skip:
             raise
         except Exception:  # outside the domain the user's functions may do as they like
-            return None, []
+            pass
+        return [None] * len(point)
 
     def _right_at(self, point: Point, gradient: list[Any]) -> None:
         """Judge the gradient at another point along one direction for each leaf."""
@@ -367,8 +382,17 @@ def random_cotangent(rng: np.random.Generator, size: int) -> Vector:
 
 
 def moved(rng: np.random.Generator, point: Point, least: float, most: float) -> Point:
-    """Another point: every element moved by a random share of itself."""
-    return [np.asarray(x * (1 + rng.uniform(least, most, x.shape))) for x in point]
+    """Another point: every element moved by a random share of itself, alike across the diagonal if it is symmetric."""
+    other = []
+    for x in point:
+        share = rng.uniform(least, most, x.shape)
+        other.append(np.asarray(x * (1 + ((share + np.swapaxes(share, -1, -2)) / 2 if _is_symmetric(x) else share))))
+    return other
+
+
+def _is_symmetric(x: NDArray[Any]) -> bool:
+    """Whether each matrix is the same across its diagonal, but for signs: a gradient may hold for such alone."""
+    return x.ndim > 1 and np.array_equal(np.abs(x), np.abs(np.swapaxes(x, -1, -2)))
 
 
 def _apart(a: NDArray[Any], b: NDArray[Any]) -> str:
