@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -127,12 +127,22 @@ def test_a_remembered_mask_inside_a_small_network_is_caught(when: str, seed: int
 def test_the_report_says_where_the_second_point_is() -> None:
     kept = Remembers("first")
     report = check_gradients(np.sin, MIXED, gradient=lambda x, v: v * np.cos(kept.old(x.copy())))
-    assert report.second_point is not None
-    (second,) = report.second_point
+    second = report.second_point["x"]
     assert np.all(second != MIXED) and np.allclose(second, MIXED, rtol=1e-3)
     assert f"the second point: x = np.array({second.tolist()})" in str(report)
-    assert check_gradients(np.sin, MIXED).second_point is not None
-    assert check_gradients(np.sin, MIXED, companions=False).second_point is None
+    assert list(check_gradients(np.sin, MIXED).second_point) == ["x"]
+    assert not check_gradients(np.sin, MIXED, companions=False).second_point
+
+
+def test_the_second_point_names_the_parameters_of_a_model() -> None:
+    class Layer:
+        params: ClassVar = {"w": MIXED.copy()}
+
+    kept, layer = Remembers("first"), Layer()
+    f = lambda: np.sin(layer.params["w"])
+    report = check_gradients(f, gradient=lambda v: {"w": v * np.cos(kept.old(layer.params["w"].copy()))}, model=layer)
+    (second,) = report.second_point.values()
+    assert f"the second point: params['w'] = np.array({second.tolist()})" in str(report)
 
 
 def test_a_gradient_function_that_refuses_far_away_points_is_not_accused() -> None:

@@ -223,7 +223,8 @@ def _check(
     report.findings = search.findings
     exact = Companions(problem, judge, first, rng, already_wrong=report.culprit is not None)
     report.companions = exact.run() if companions else [exact.only_shapes()]
-    report.second_point = None if exact.second is None else problem.arguments(exact.second)
+    if exact.second is not None:
+        report.second_point = {leaf.name: x for leaf, x in zip(problem.leaves, exact.second, strict=True)}
     if report.verdict is Verdict.FAIL:
         report.patterns = _patterns(problem, judge, report.findings, first)
 

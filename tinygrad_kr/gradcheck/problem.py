@@ -399,14 +399,19 @@ def array_of(value: Any) -> NDArray[Any]:
 
 
 def _copied(value: Any) -> Any:
-    """Return a copy of an array, of a tensor of PyTorch in any dtype and place, or None of nothing."""
-    return value.detach().clone() if hasattr(value, "clone") else None if value is None else np.array(value)
+    """Return a copy of an array, or of a tensor of PyTorch in any dtype and place; None of None."""
+    if value is None:
+        return None
+    return value.detach().clone() if hasattr(value, "clone") else np.array(value)
 
 
 def _put_back(value: Any, content: Any) -> None:
     """Write a copy back, unless there is none or it has another shape now."""
     if content is not None and value.shape == content.shape:
-        value.data.copy_(content) if hasattr(value, "clone") else np.copyto(value, content)
+        if hasattr(value, "clone"):
+            value.data.copy_(content)
+        else:
+            np.copyto(value, content)
 
 
 def _output_array(part: Any) -> NDArray[Any]:

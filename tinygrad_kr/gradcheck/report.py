@@ -46,8 +46,8 @@ class Report:
         The relative error bar from which on an element counts as resolved.
     claimed : list of ndarray
         The gradient that was checked, one array for each input.
-    second_point : tuple or None
-        The inputs at which the companion *stale cache* looked too.
+    second_point : dict of str to ndarray
+        The inputs and parameters, by name, at which the companion *stale cache* looked too; empty if it did not.
     """
 
     def __init__(self, problem: Problem, seed: int | None, cotangent: Any = None) -> None:
@@ -60,7 +60,7 @@ class Report:
         self.evaluations = self.gradient_calls = 0
         self.seconds = 0.0
         self.mode, self.resolution = "full", 1e-5
-        self.second_point: tuple[Any, ...] | None = None
+        self.second_point: dict[str, Any] = {}
 
     # In numbers
 
@@ -253,10 +253,11 @@ class Report:
 
     def _second_point(self) -> list[str]:
         """Say where the companion *stale cache* looked, unless it is too much to be written out."""
-        if self.second_point is None or not self._short:
+        if not self.second_point or not self._short:
             return []
-        named = zip(self.problem.input_names, self.second_point, strict=True)
-        return [f"    the second point: {', '.join(f'{name} = {_written(value)}' for name, value in named)}"]
+        return [
+            f"    the second point: {', '.join(f'{name} = {_written(x)}' for name, x in self.second_point.items())}"
+        ]
 
     @property
     def _short(self) -> bool:
