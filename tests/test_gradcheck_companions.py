@@ -11,7 +11,7 @@ import pytest
 
 from tinygrad_kr import functional as F
 from tinygrad_kr import nn
-from tinygrad_kr.gradcheck import Report, Verdict, check_gradients
+from tinygrad_kr.gradcheck import Report, Verdict, check_gradients, pages
 
 Array = Any
 Function = Callable[..., Any]
@@ -501,4 +501,5 @@ def test_the_axes_of_a_picture_are_whole_numbers() -> None:
 
 def test_long_lines_of_a_report_wrap_in_html() -> None:
     page = check_gradients(np.sin, MIXED, gradient=lambda x, v: 2 * v * np.cos(x)).to_html()
-    assert '<pre style="white-space: pre-wrap' in page
+    assert '<div class="gradcheck"' in page and ".gradcheck pre { white-space: pre-wrap;" in page
+    assert "overflow-x" not in pages.STYLE  # which would scroll instead

@@ -34,8 +34,9 @@ STEPS = 2.0 ** -np.arange(4, 46, 2)
 def html_of(report: Report) -> str:
     """Return a report as HTML that stands on its own."""
     parts = [
-        f'<div style="border-left: 6px solid {COLORS[report.verdict]}; padding-left: 8px">',
-        f'<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{html.escape(str(report))}</pre>',
+        f'<div class="gradcheck" style="border-left: 6px solid {COLORS[report.verdict]}; padding-left: 8px">',
+        "<style>.gradcheck pre { white-space: pre-wrap; overflow-wrap: anywhere }</style>",  # long lines wrap
+        f"<pre>{html.escape(str(report))}</pre>",
     ]
     parts += [_table(leaf, found) for leaf, found in _by_leaf(report) if leaf.size <= CELLS]
     rows = "".join(
