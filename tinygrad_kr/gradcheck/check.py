@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import inspect
 import math
-import time
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import numpy as np
 
 from tinygrad_kr._progress import visible_tqdm
-from tinygrad_kr.engine.tensor import raw
 from tinygrad_kr.engine.transforms import vjp
 from tinygrad_kr.engine.tree import tree_leaves, tree_map
 from tinygrad_kr.errors import NonFiniteError, ShapeError
 from tinygrad_kr.gradcheck.companions import Companions, random_cotangent
 from tinygrad_kr.gradcheck.judge import Judge
 from tinygrad_kr.gradcheck.patterns import Evidence, patterns
-from tinygrad_kr.gradcheck.problem import Leaf, Problem, Vector, name_of
+from tinygrad_kr.gradcheck.problem import Budget, Leaf, Problem, Vector, array_of, name_of
 from tinygrad_kr.gradcheck.report import Report
 from tinygrad_kr.gradcheck.search import Progress, Search
-from tinygrad_kr.gradcheck.stencil import Line, noise_of
+from tinygrad_kr.gradcheck.stencil import SIDES, Line, noise_of
 from tinygrad_kr.gradcheck.verdict import Finding, Verdict
 
 __all__ = ["GradientMismatch", "assert_gradients", "check_gradients"]
@@ -138,24 +136,24 @@ def check_gradients(
     """
     if mode not in ("auto", "full", "directions", "numerical"):
         raise ValueError(f'check_gradients: mode must be "auto", "full", "directions" or "numerical", got {mode!r}')
+    budget = Budget(
+        evaluations=math.inf if max_evaluations is None else max_evaluations,
+        seconds=math.inf if max_seconds is None else max_seconds,
+    )
     if order == 2:
         f, inputs = _first_order(f, inputs, gradient, model, seed)
     elif order != 1:
         raise ValueError(f"check_gradients: order must be 1 or 2, got {order!r}")
-    started = time.perf_counter()
     problem = Problem(f, inputs, gradient, model)
+    problem.budget = budget
     rng = np.random.default_rng([problem.digest(), seed or 0])
-
-    def allowed() -> bool:
-        enough_time = max_seconds is None or time.perf_counter() - started < max_seconds
-        return enough_time and (max_evaluations is None or problem.evaluations < max_evaluations)
-
     with problem.borrowed():
         report = Report(problem, seed, cotangent)
         report.mode = _mode(mode, problem)
-        _check(problem, report, cotangent, rng, companions, resolution, allowed, _bar(progress, problem))
+        _check(problem, report, cotangent, rng, companions, resolution, _bar(progress, problem))
     report.evaluations, report.gradient_calls = problem.evaluations, problem.gradient_calls
-    report.seconds = time.perf_counter() - started
+    report.seconds = budget.spent
+    problem.budget = Budget()  # a picture drawn later is not part of the check
     return report
 
 
@@ -197,7 +195,6 @@ def _check(
     rng: np.random.Generator,
     companions: bool,
     resolution: float,
-    allowed: Callable[[], bool],
     progress: Progress,
 ) -> None:
     """Fill a report."""
@@ -208,9 +205,10 @@ def _check(
             f"{center.size} numbers; choose inputs inside its domain"
         )
     weights = problem.rounded(_weights(problem, cotangent, rng))
-    noise = noise_of(problem, problem.start, problem.sizes, center, rng)
-    judge = Judge(problem, problem.start, center, weights, noise, resolution, int(rng.integers(2**32)), allowed)
     first = [None if g is None else np.array(g) for g in problem.gradient(problem.start, weights)]
+    noise = noise_of(problem, problem.start, problem.sizes, center, rng)
+    seed, allowed = int(rng.integers(2**32)), lambda: problem.affords(evaluations=len(SIDES))
+    judge = Judge(problem, problem.start, center, weights, noise, resolution, seed, allowed)
     report.judge, report.claimed, report.resolution = judge, first, resolution
     fitting = [
         np.asarray(g, dtype=np.float64) if g is not None and g.shape == leaf.shape else None
@@ -224,6 +222,8 @@ def _check(
     report.findings = search.findings
     exact = Companions(problem, judge, first, rng, already_wrong=report.culprit is not None)
     report.companions = exact.run() if companions else [exact.only_shapes()]
+    if exact.second is not None:
+        report.second_point = {leaf.name: x for leaf, x in zip(problem.leaves, exact.second, strict=True)}
     if report.verdict is Verdict.FAIL:
         report.patterns = _patterns(problem, judge, report.findings, first)
 
@@ -231,12 +231,12 @@ def _check(
 def _look(search: Search, leaf: Leaf, mode: str) -> None:
     if not search.judge.allowed():
         search.skip(leaf)
-    elif mode == "full":
-        search.full(leaf)
-    elif mode == "numerical":
+    elif mode == "directions":
+        search.directions(leaf)
+    elif mode == "numerical" and search.judge.problem.affords(evaluations=4 * leaf.size):
         search.numerical(leaf)
     else:
-        search.directions(leaf)
+        search.full(leaf)
 
 
 def _mode(mode: Mode, problem: Problem) -> str:
@@ -252,7 +252,7 @@ def _weights(problem: Problem, cotangent: Any, rng: np.random.Generator) -> Vect
     parts: list[Vector] = []
 
     def fit(expected: Any, given: Any) -> None:
-        given = np.asarray(raw(given), dtype=np.float64)
+        given = np.asarray(array_of(given), dtype=np.float64)
         if given.shape != expected.shape:
             raise ShapeError(
                 f"check_gradients: the cotangent must have the shape of what f returns\n"
@@ -318,8 +318,7 @@ def _patterns(problem: Problem, judge: Judge, findings: list[Finding], first: li
     if not chosen:
         return []
     true = {leaf.name: _true(judge, leaf, findings, complete=leaf.name in odd) for leaf in problem.leaves}
-    ones = np.ones_like(judge.weights)
-    with_ones = first if np.array_equal(judge.weights, ones) else problem.gradient(problem.start, ones)
+    with_ones = _with_ones(problem, judge)
     lengths: dict[int, str] = {}
     for leaf in problem.leaves:
         lengths |= {n: f"axis {axis} of {leaf.name}" for axis, n in reversed(list(enumerate(leaf.shape))) if n > 1}
@@ -338,10 +337,21 @@ def _patterns(problem: Problem, judge: Judge, findings: list[Finding], first: li
             other.name: true[other.name] for other in problem.leaves if other is not leaf and other.shape == leaf.shape
         }
         claimed = np.asarray(first[leaf.position], dtype=np.float64)
-        same = None if with_ones is first else with_ones[leaf.position]
+        same = None if with_ones is None else with_ones[leaf.position]
         evidence = Evidence(leaf.name, claimed, true[leaf.name], wrong, same, others, lengths)
         said += [f"{leaf.name}: {sentence}" for sentence in patterns(evidence)]
     return said
+
+
+def _with_ones(problem: Problem, judge: Judge) -> list[Any] | None:
+    """Return the gradient for a cotangent of ones, if that is another one and can be had."""
+    ones = np.ones_like(judge.weights)
+    if np.array_equal(judge.weights, ones) or not problem.affords(gradients=1):
+        return None
+    try:
+        return problem.gradient(problem.start, ones)
+    except Exception:  # of the user's function: a pattern is not worth the report
+        return None
 
 
 def _true(judge: Judge, leaf: Leaf, findings: list[Finding], complete: bool) -> Vector:

@@ -19,7 +19,7 @@ __all__ = ["check_writable", "drawn", "page", "section", "write"]
 STYLE = """
 body { font-family: system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em }
 table { border-collapse: collapse; margin: 0.5em 0 } td, th { padding: 2px 8px; text-align: left }
-pre { overflow-x: auto } img { max-width: 100% } details { margin: 0.5em 0 }
+img { max-width: 100% } details { margin: 0.5em 0 }
 """
 
 

@@ -34,7 +34,8 @@ STEPS = 2.0 ** -np.arange(4, 46, 2)
 def html_of(report: Report) -> str:
     """Return a report as HTML that stands on its own."""
     parts = [
-        f'<div style="border-left: 6px solid {COLORS[report.verdict]}; padding-left: 8px">',
+        f'<div class="gradcheck" style="border-left: 6px solid {COLORS[report.verdict]}; padding-left: 8px">',
+        "<style>.gradcheck pre { white-space: pre-wrap; overflow-wrap: anywhere }</style>",  # long lines wrap
         f"<pre>{html.escape(str(report))}</pre>",
     ]
     parts += [_table(leaf, found) for leaf, found in _by_leaf(report) if leaf.size <= CELLS]
@@ -50,6 +51,8 @@ def html_of(report: Report) -> str:
 def figure_of(report: Report, path: str | Path | None = None) -> Any:
     """Draw a report; see ``Report.plot``."""
     require("matplotlib", "train", "the picture of a gradient check")
+    from matplotlib.ticker import MaxNLocator
+
     from tinygrad_kr._figure import Figure
 
     maps = _by_leaf(report)[:3]
@@ -57,6 +60,8 @@ def figure_of(report: Report, path: str | Path | None = None) -> Any:
     axes = figure.subplots(1, len(maps) + 1, squeeze=False)[0]
     for ax, (leaf, found) in zip(axes, maps, strict=False):
         _draw_map(figure, ax, leaf, found)
+        for axis in (ax.xaxis, ax.yaxis):  # of indices
+            axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _draw_steps(axes[-1], report)
     figure.suptitle(f"{report!r}"[1:-1])
     if path is not None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +20,7 @@ from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.engine.tree import tree_leaves, tree_map
 from tinygrad_kr.errors import DtypeError, NonFiniteError, ShapeError
 
-__all__ = ["Leaf", "Point", "Problem", "Vector", "name_of", "rough_size"]
+__all__ = ["Budget", "Leaf", "Point", "Problem", "Vector", "array_of", "name_of", "rough_size"]
 
 Vector = NDArray[np.float64]
 Point = list[NDArray[np.float64]]
@@ -42,6 +44,20 @@ class Leaf:
         return int(np.prod(self.shape, dtype=int))
 
 
+@dataclass
+class Budget:
+    """How often f may be evaluated, and how long all may take, from now on."""
+
+    evaluations: float = math.inf
+    seconds: float = math.inf
+    started: float = field(default_factory=lambda: time.perf_counter())
+
+    @property
+    def spent(self) -> float:
+        """The seconds since the start."""
+        return time.perf_counter() - self.started
+
+
 class Problem:
     """A function, the place where it is looked at, and its gradient.
 
@@ -54,6 +70,8 @@ class Problem:
         self.leaves: list[Leaf] = []
         self.start: Point = []
         self.evaluations = self.gradient_calls = 0
+        self.budget = Budget()
+        self.lasted = {"f": 0.0, "gradient": 0.0}  # the seconds that the last call of each took
         self.input_names = _input_names(f, len(inputs))
         self.inputs = tuple(self._template(value, name) for value, name in zip(inputs, self.input_names, strict=True))
         self.model, self.parameters = model, _named_parameters(model)
@@ -74,18 +92,27 @@ class Problem:
 
     def value(self, point: Point) -> Vector:
         """Return everything f returns at a point, as one float64 vector."""
-        self.evaluations += 1
-        with no_grad(), np.errstate(all="ignore"):
-            self._write(point)
-            output = self.f(*self.arguments(point))
-            parts = [_output_array(part) for part in tree_leaves(output)]
+        output = self.call(self.arguments(point), point)
+        parts = [_output_array(part) for part in tree_leaves(output)]
         if self.output is None:
             self.output = tree_map(lambda part: _Output(_output_array(part).shape, _output_array(part).dtype), output)
         vector = np.concatenate([part.ravel() for part in parts]) if parts else np.empty(0)
         return np.asarray(vector, dtype=np.float64)
 
+    def call(self, arguments: tuple[Any, ...], point: Point) -> Any:
+        """Return what f returns for arguments in the user's own structure."""
+        self.evaluations += 1
+        with no_grad(), np.errstate(all="ignore"), self._timed("f"):
+            self._write(point)
+            return self.f(*arguments)
+
     def value_nearby(self, point: Point) -> Vector:
-        """Return the same at a point that the user did not choose: NaN where f refuses it, as outside its domain."""
+        """Return everything f returns at a point that the user did not choose.
+
+        It is NaN where f refuses the point, as outside its domain, and once the budget is spent.
+        """
+        if not self.affords(evaluations=1):
+            return np.full(self.output_size, np.nan)
         try:
             value = self.value(point)
         except (ArithmeticError, ValueError):
@@ -108,11 +135,23 @@ class Problem:
     def gradient_of(self, arguments: tuple[Any, ...], cotangent: Any, point: Point) -> list[Any]:
         """Return the same for arguments and a cotangent in the user's own structure."""
         self.gradient_calls += 1
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), self._timed("gradient"):
             self._write(point)
             if self.user_gradient is None:
                 return self._own_gradient(arguments, cotangent)
             return self._sorted(self.user_gradient(*arguments, cotangent))
+
+    def affords(self, evaluations: int = 0, gradients: int = 0) -> bool:
+        """Whether the budget allows so many more calls, if they take as long as the last ones."""
+        seconds = evaluations * self.lasted["f"] + gradients * self.lasted["gradient"]
+        budget = self.budget
+        return self.evaluations + evaluations <= budget.evaluations and budget.spent + seconds < budget.seconds
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.lasted[what] = time.perf_counter() - started
 
     def arguments(self, point: Point, layout: Callable[..., Any] = np.array, dtypes: bool = False) -> tuple[Any, ...]:
         """Return the inputs as f gets them, in a layout of memory, and in the user's own dtypes if asked."""
@@ -132,19 +171,27 @@ class Problem:
 
     @contextmanager
     def borrowed(self) -> Iterator[None]:
-        """Put the model's parameters, their gradients and its buffers (running statistics) back in any case."""
-        arrays = [_memory(name, p) for name, p in self.parameters.items()]
-        arrays += [array for _, array in self.model.named_buffers()] if hasattr(self.model, "named_buffers") else []
-        memory = [(array, np.array(array)) for array in arrays if isinstance(array, np.ndarray)]
-        gradients = [(p, p.grad) for p in self.parameters.values() if isinstance(p, Tensor)]
+        """Put the model back in any case: parameters, their gradients, buffers, and what is in training."""
+        memory = [(array, array.copy()) for array in (_memory(*pair) for pair in self.parameters.items())]
+        gradients = [(p, p.grad, _copied(p.grad)) for p in self.parameters.values() if hasattr(p, "grad")]
+        buffers = {name: _copied(buffer) for name, buffer in self._parts_of_model("named_buffers")}
+        modes = [(m, m.training) for _, m in self._parts_of_model("named_modules") if hasattr(m, "training")]
         try:
             yield
         finally:
             for array, content in memory:
                 array[...] = content
-            for parameter, gradient in gradients:
+            for parameter, gradient, content in gradients:
                 parameter.grad = gradient
+                _put_back(gradient, content)
+            for name, buffer in self._parts_of_model("named_buffers"):  # by name: a pass may have made a new array
+                _put_back(buffer, buffers.get(name))
+            for module, training in modes:
+                module.training = training
             self.written.clear()
+
+    def _parts_of_model(self, method: str) -> Iterator[tuple[str, Any]]:
+        return iter(getattr(self.model, method)()) if hasattr(self.model, method) else iter(())
 
     @cached_property
     def sizes(self) -> Point:
@@ -181,7 +228,7 @@ class Problem:
             return type(value)([self._template(part, f"{name}[{i}]") for i, part in enumerate(value)])
         if value is None or isinstance(value, str | bool | int):
             return value
-        array = np.asarray(raw(value)) if not callable(value) or hasattr(value, "dtype") else None
+        array = array_of(value) if not callable(value) or hasattr(value, "dtype") else None
         if array is not None and array.dtype.kind == "c":
             raise DtypeError(f"check_gradients: {name} is complex; only real inputs can be checked")
         if array is None or array.dtype.kind != "f":
@@ -345,9 +392,30 @@ def _memory(name: str, parameter: Any) -> NDArray[Any]:
     return memory
 
 
+def array_of(value: Any) -> NDArray[Any]:
+    """Return a value of any framework as an array, in its own memory if it has some."""
+    value = raw(value)
+    return np.asarray(value.detach() if hasattr(value, "detach") else value)  # PyTorch refuses otherwise
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy of an array, or of a tensor of PyTorch in any dtype and place; None of None."""
+    if value is None:
+        return None
+    return value.detach().clone() if hasattr(value, "clone") else np.array(value)
+
+
+def _put_back(value: Any, content: Any) -> None:
+    """Write a copy back, unless there is none or it has another shape now."""
+    if content is not None and value.shape == content.shape:
+        if hasattr(value, "clone"):
+            value.data.copy_(content)
+        else:
+            np.copyto(value, content)
+
+
 def _output_array(part: Any) -> NDArray[Any]:
-    part = raw(part)
-    array = np.asarray(part.detach() if hasattr(part, "detach") else part)  # of PyTorch, which refuses otherwise
+    array = array_of(part)
     if array.dtype.kind != "f":
         got = type(part).__name__ if array.dtype == object else array.dtype
         raise DtypeError(f"check_gradients: f must return floats, got {got}")
@@ -356,7 +424,7 @@ def _output_array(part: Any) -> NDArray[Any]:
 
 def _gradient_array(part: Any) -> NDArray[Any]:
     """Return a gradient as it was given: not copied, so that its memory can be compared with others'."""
-    array = np.asarray(raw(part))
+    array = array_of(part)
     if array.dtype.kind not in "fiub":
         raise DtypeError(f"check_gradients: a gradient must hold real numbers, got {type(part).__name__} {array.dtype}")
     return array

@@ -46,6 +46,8 @@ class Report:
         The relative error bar from which on an element counts as resolved.
     claimed : list of ndarray
         The gradient that was checked, one array for each input.
+    second_point : dict of str to ndarray
+        The inputs and parameters, by name, at which the companion *stale cache* looked too; empty if it did not.
     """
 
     def __init__(self, problem: Problem, seed: int | None, cotangent: Any = None) -> None:
@@ -58,6 +60,7 @@ class Report:
         self.evaluations = self.gradient_calls = 0
         self.seconds = 0.0
         self.mode, self.resolution = "full", 1e-5
+        self.second_point: dict[str, Any] = {}
 
     # In numbers
 
@@ -210,11 +213,17 @@ class Report:
     def _details(self) -> list[str]:
         lines = self._accusation()
         lines += [f"pattern: {pattern}" for pattern in self.patterns]
-        lines += [f"{c.name}: {c.message}" for c in self.companions if c.verdict is Verdict.FAIL]
+        for companion in self.companions:
+            if companion.verdict is Verdict.FAIL:
+                lines.append(f"{companion.name}: {companion.message}")
+                lines += self._second_point() if companion.name == "stale cache" else []
         lines += [self._power()] if self.findings else []
         held = [c.name for c in self.companions if c.verdict is Verdict.PASS]
         if len(held) > 1:
             lines.append(f"exact properties that hold: {', '.join(held)}")
+        unseen = [f"{c.name} ({c.message})" for c in self.companions if c.verdict is Verdict.INCONCLUSIVE]
+        if unseen:
+            lines.append(f"not looked at: {', '.join(unseen)}")
         lines.append(
             f"cost: {self.evaluations} evaluations of f, {self.gradient_calls} of the gradient, {self.seconds:.2g} s"
         )
@@ -242,6 +251,19 @@ class Report:
             lines.append(f"also wrong: {', '.join(others[:NAMED])}{more}")
         return lines
 
+    def _second_point(self) -> list[str]:
+        """Say where the companion *stale cache* looked, unless it is too much to be written out."""
+        if not self.second_point or not self._short:
+            return []
+        return [
+            f"    the second point: {', '.join(f'{name} = {_written(x)}' for name, x in self.second_point.items())}"
+        ]
+
+    @property
+    def _short(self) -> bool:
+        """Whether the inputs are few enough to be written out."""
+        return sum(leaf.size for leaf in self.problem.leaves) <= WRITTEN_OUT
+
     def _power(self) -> str:
         smallest = self.minimum_detectable_error
         if math.isnan(smallest):
@@ -254,7 +276,7 @@ class Report:
     def _call(self) -> str:
         """The line that reproduces this check."""
         arguments = [name_of(self.problem.f)]
-        short = sum(leaf.size for leaf in self.problem.leaves) <= WRITTEN_OUT
+        short = self._short
         values = self.problem.arguments(self.problem.start, dtypes=True)
         named = zip(values, self.problem.input_names, strict=True)
         arguments += [_written(value) if short else name for value, name in named]
