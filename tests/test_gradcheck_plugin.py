@@ -490,7 +490,8 @@ sys.meta_path.insert(0, Blocked())
 OLD_PYTEST = """
 import pytest
 
-del pytest.Stash, pytest.StashKey, pytest.Parser, pytest.TerminalReporter  # what pytest 6 does not have
+for name in ("Parser", "Stash", "StashKey", "TerminalReporter"):  # what pytest 6 does not have
+    vars(pytest).pop(name, None)
 """
 
 
