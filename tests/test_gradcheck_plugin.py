@@ -490,8 +490,7 @@ sys.meta_path.insert(0, Blocked())
 OLD_PYTEST = """
 import pytest
 
-for name in ("Parser", "Stash", "StashKey", "TerminalReporter"):  # what pytest 6 does not have
-    vars(pytest).pop(name, None)
+del pytest.StashKey  # what pytest 6 does not have
 """
 
 
