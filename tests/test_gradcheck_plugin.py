@@ -490,7 +490,7 @@ sys.meta_path.insert(0, Blocked())
 OLD_PYTEST = """
 import pytest
 
-del pytest.Stash, pytest.StashKey, pytest.Parser, pytest.TerminalReporter  # what pytest 6 does not have
+del pytest.StashKey  # what pytest 6 does not have
 """
 
 

@@ -284,11 +284,11 @@ def test_steps_allocate_nothing(kind: type[Optimizer], options: dict[str, Any], 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_clipping_allocates_nothing_of_the_size_of_a_parameter(dtype: Any) -> None:
-    w = Tensor(np.ones((500, 400), dtype), requires_grad=True)
+    w = Tensor(np.ones((500, 800), dtype), requires_grad=True)
     w.grad = np.full(w.shape, 0.5, dtype)
     growth, peak = growth_and_peak(lambda: clip_grad_norm({"w": w}, 1.0))
     assert growth < 4000
-    assert peak < 160_000 < w.data.nbytes / 4  # the buffers with which NumPy converts piece by piece
+    assert peak < 250_000 < w.data.nbytes / 4  # the buffers with which NumPy converts piece by piece
 
 
 # Stopping and going on
