@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_kr.gradcheck.problem import Leaf, Point, Problem, Vector
-from tinygrad_kr.gradcheck.stencil import EPS, Far, Line, Noise, Rung, Together, far_away, measure, noise_of
+from tinygrad_kr.gradcheck.stencil import EPS, FURTHER, Far, Line, Noise, Rung, Together, far_away, measure, noise_of
 from tinygrad_kr.gradcheck.verdict import Finding, Verdict
 
 __all__ = ["Judge"]
@@ -34,7 +34,7 @@ UNDERFLOW = float(np.finfo(np.float32).tiny)
 """What a function that does not move at all may have lost, if it casts to float32 inside."""
 SHARP = 2e-8
 """The relative bar below which no finer step is tried, where truncation and not noise makes it."""
-CONFIRMING = 2.0 ** np.array([2, 4, 8, 12, 16, 20, 24, 28, 32])
+CONFIRMING = 2.0 ** np.array([2, 6, 10, 14, 18, 22, 26, 30])
 """How much finer the steps are that could contradict an accusation."""
 PROBES, NEARBY, CLOSER = 16, (2.0**-20, 2.0**-10), 2.0**12
 """Where other kinks are looked for: at how many points, how far away relative to the elements' sizes, and with steps by
@@ -161,7 +161,7 @@ class Climb:
         if self.bar(best) <= self.aim * max(abs(best.slope), self.scale):
             return None
         noisy = math.inf > self.noise(finest) > finest.truncation + finest.kink
-        if self.resolved(best) and noisy:
+        if self._rests(best) or (self.resolved(best) and noisy):
             return None
         if noisy and self._at_a_kink(best):
             return None
@@ -175,10 +175,12 @@ class Climb:
         """Return a finer step that could still contradict an accusation, or one that could confirm it, or None."""
         if self.quick and self._confirmed(best):
             return None
+        if not self.quick and self._fits_further(best):
+            return None
         error = abs(self.claimed - best.slope)
         local = self.line.local_step
         first = local if local is not None and best.step <= local else self.line.first_step
-        noise = min(self.noise(rung) * rung.step for rung in self.rungs if rung.step <= best.step)
+        noise = min(self.noise(rung, least=True) * rung.step for rung in self.rungs if rung.step <= best.step)
         for step in first / CONFIRMING:
             could_see = 2 * SAFETY * noise < error * step or self._local_left(min(rung.step for rung in self.rungs))
             if step < best.step and could_see and not any(abs(math.log2(rung.step / step)) < 2 for rung in self.rungs):
@@ -224,20 +226,26 @@ class Climb:
         """Which outputs depend on the elements of this line at all: of several elements, presumably all."""
         return self.far.depends if self.line.where.size == 1 else np.ones(self.judge.center.size, bool)
 
-    def noise(self, rung: Rung) -> float:
+    def noise(self, rung: Rung, least: bool = False) -> float:
         """Return what noise may do to a slope, with outputs that only rounding keeps from moving.
 
         An output that rests here, and with a larger step moves on both sides, moves in quanta of unknown size. If all
-        rest, and with larger steps nothing but noise is seen, this rest says nothing.
+        rest, and with larger steps nothing but noise is seen, this rest says nothing. ``least`` counts no noise but
+        rounding and quanta: with finer steps what looked like noise may be the function itself.
         """
         larger = [other for other in self.rungs if other.step > rung.step]
-        if not rung.moved.any() and any(math.isinf(other.noise(self.depends)) for other in larger):
+        if self._rests(rung) or (not rung.moved.any() and any(math.isinf(r.noise(self.depends)) for r in larger)):
             return math.inf
         coarser = [other.travel for other in larger]
         rests = ~rung.moved & self.depends
         quanta = np.min([np.where(travel > 0, travel, np.inf) for travel in coarser], axis=0) if coarser else np.inf
         jumps = np.where(rests & np.isfinite(quanta), quanta, 0.0)
-        return rung.noise(self.depends) + 1.5 * float(np.sum(jumps)) / rung.step
+        errors = rung.rounding if least else rung.errors
+        return float(np.sum(errors, where=self.depends | rung.moved)) + 1.5 * float(np.sum(jumps)) / rung.step
+
+    def _rests(self, rung: Rung) -> bool:
+        """Whether outputs of a function that moves in quanta rest, which then says nothing."""
+        return self.judge.noise.in_quanta and not np.all(rung.moved | (rung.moved.any() & ~self.depends))
 
     def whole_bar(self, rung: Rung) -> float:
         """Return the bar with all that noise may do."""
@@ -274,7 +282,8 @@ class Climb:
     def bar(self, rung: Rung) -> float:
         """Return the bar: with the noise of all outputs if that is small, or else of those that depend on the line."""
         bar = rung.bar(np.ones(rung.moved.shape, bool))
-        return bar if bar <= self.aim * max(abs(rung.slope), self.scale) else self.whole_bar(rung)
+        small = bar <= self.aim * max(abs(rung.slope), self.scale) and not self._rests(rung)
+        return bar if small else self.whole_bar(rung)
 
     def _outside(self, rung: Rung, bar: float) -> bool:
         return abs(self.claimed - rung.slope) > SAFETY * bar + self.blur(rung)
@@ -289,7 +298,7 @@ class Climb:
         seen_twice = any(self.refuted(rung) for rung in others if rung.step <= 4 * best.step)
         jumps = any(not self._calmer(best, rung) for rung in self.rungs if rung.step > best.step)
         excused = jumps or self._in_quanta(best) or any(self._supported(rung, best) for rung in self.rungs)
-        return seen_twice and not excused
+        return seen_twice and not excused and (self.quick or not self._fits_further(best))
 
     def _in_quanta(self, best: Rung) -> bool:
         """Whether an intermediate result may move in quanta so large that they hide a slope as small as the error.
@@ -301,12 +310,28 @@ class Climb:
         return best.truncation == best.kink == 0 and hidden
 
     def _supported(self, rung: Rung, best: Rung) -> bool:
-        """Whether a measurement contradicts the best one and speaks for the claim."""
-        error = abs(self.claimed - best.slope)
-        reach = SAFETY * self.whole_bar(rung) + self.blur(rung)
-        if math.isinf(reach):  # noise as large as f's own variation: only a clear word counts
-            reach = SAFETY * (rung.truncation + rung.kink) + error / 10
-        return abs(self.claimed - rung.slope) <= reach < error / 2
+        """Whether a measurement contradicts the best one and speaks for the claim.
+
+        It need not be free of noise: noise that bends f less than the two differ would not have made them differ.
+        """
+        reach = SAFETY * (rung.truncation + rung.kink + self.noise(rung, least=True)) + self.blur(rung)
+        return abs(self.claimed - rung.slope) <= reach < abs(self.claimed - best.slope) / 2
+
+    def _fits_further(self, best: Rung) -> bool:
+        """Whether f moves over some large step as the claim says, on both sides, though close by it does not.
+
+        Then it may move in quanta: between them it is smooth, and has a wrong slope.
+        """
+        near = min(abs(self.claimed), abs(self.claimed - best.slope)) / 2
+        return any(max(abs(self.claimed - slope) for slope in slopes) <= near for slopes in self.further)
+
+    @cached_property
+    def further(self) -> list[tuple[float, float]]:
+        """The slopes on the two sides over steps so large that only quanta could excuse a claim that fits them."""
+        line = self.line
+        unit = line.unit if line.local_unit is None or self.rungs[-1].step > line.local_unit else line.local_unit
+        rungs = [self.judge.rung(line, share * unit / 2) for share in FURTHER]
+        return [tuple(float((2 * side[0] - side[1]).sum()) for side in (r.below, r.above)) for r in rungs]
 
     def resolved(self, rung: Rung) -> bool:
         """Whether the bar is small beside the slope."""

@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 
 from tinygrad_kr.gradcheck.problem import Leaf, Point, Problem, Vector, rough_size
 
-__all__ = ["EPS", "Far", "Line", "Noise", "Rung", "Together", "far_away", "measure", "noise_of"]
+__all__ = ["EPS", "FURTHER", "Far", "Line", "Noise", "Rung", "Together", "far_away", "measure", "noise_of"]
 
 EPS = float(np.finfo(np.float64).eps)
 SIDES = (-2, -1, 1, 2)
 FIRST_STEP = 2.0**-14
 LADDER = 2.0 ** np.arange(-38, -13, 4)
 """Steps at which noise is looked for, from some roundings of float64 to many of float32."""
+FURTHER = (2.0**-3, 2.0**-8)
+"""Steps to look for larger quanta with: up to 2^-7, as of bfloat16 or int8."""
 SIGHT = 4096.0
 """Noise that shows only with steps larger than this many times the one in use is taken to be the function itself."""
 MOST_RELATIVE = 2.0**-20
@@ -48,6 +50,9 @@ class Noise:
         By how much outputs jump that otherwise rest, as after a cast to a shorter type.
     levels : ndarray, shape (steps, outputs)
         The noise seen with steps up to each of ``LADDER``.
+    in_quanta : bool
+        Whether an output rests with all these steps, and rests at another value further away, as after a cast to
+        float16 or int8.
     """
 
     rounding: Vector
@@ -55,6 +60,7 @@ class Noise:
     variation: Vector
     quantum: Vector
     levels: NDArray[np.float64]
+    in_quanta: bool = False
 
     def at(self, largest: Vector, step: float) -> Vector:
         """Return a bound for outputs of these magnitudes, around points that are a relative step apart.
@@ -78,17 +84,25 @@ def noise_of(problem: Problem, here: Point, sizes: Point, center: Vector, rng: n
     kink grows as the step and that of a smooth function as its fourth power (J. J. Moré and S. M. Wild, Estimating
     computational noise, 2011). Once it has grown that fast twice, what follows is the function itself. A function
     that does not move at all, and then, at 16 times the step, by more than its rounding on both sides, moves in
-    quanta of about that size: it casts to a shorter type inside.
+    quanta of about that size: it casts to a shorter type inside. One that rests here, and
+    elsewhere at another value, is a staircase: its quanta are larger than any of these steps can tell.
     """
     rounding = problem.output_rounding
     found, quantum, variation = np.zeros(center.size), np.zeros(center.size), np.zeros(center.size)
     levels, growths, rests = [], np.zeros(center.size), np.zeros(center.size, bool)
     before, largest = np.full(center.size, np.nan), np.full(center.size, np.nan)
     direction = [size * rng.uniform(0.5, 1, size.shape) * rng.choice([-1.0, 1.0], size.shape) for size in sizes]
+
+    def change(step: float) -> Vector:
+        return problem.value_nearby([x + step * u for x, u in zip(here, direction, strict=True)]) - center
+
+    def moves_and_rests(step: float) -> bool:
+        there = change(step)
+        return bool(np.any(rests & (there != 0) & (there == change(step + LADDER[-1]))))
+
     for step in LADDER:
-        moved = ([x + k * step * u for x, u in zip(here, direction, strict=True)] for k in SIDES)
         with np.errstate(all="ignore"):
-            below2, below, above, above2 = (problem.value_nearby(point) - center for point in moved)
+            below2, below, above, above2 = (change(k * step) for k in SIDES)
             bend = np.abs(below2 + above2 - 4 * (below + above)) / np.sqrt(70)
             stays = (growths < 2) & (bend < 2.5 * largest)
             jump = np.minimum(np.abs(below2), np.abs(above2))
@@ -101,7 +115,8 @@ def noise_of(problem: Problem, here: Point, sizes: Point, center: Vector, rng: n
         rests = (below2 == 0) & (below == 0) & (above == 0) & (above2 == 0)
         before, largest = bend, np.fmax(largest, bend)
         levels.append(found)
-    return Noise(rounding, center, variation, quantum, np.array(levels))
+    in_quanta = bool(rests.any()) and any(moves_and_rests(sign * step) for step in FURTHER for sign in (1, -1))
+    return Noise(rounding, center, variation, quantum, np.array(levels), in_quanta)
 
 
 @dataclass(frozen=True)
@@ -191,8 +206,8 @@ class Rung:
         NaN if f is not finite at one of the points.
     truncation, kink : float
         The parts of the bar that the third and the fourth difference give.
-    errors : Vector
-        What noise in each output may do to the slope.
+    errors, rounding : Vector
+        What noise in each output may do to the slope, and what rounding alone may do.
     moved, travel : Vector
         Which outputs differ between the points at all, and by how much; 0 unless all points differ from the middle.
     size : float
@@ -206,6 +221,7 @@ class Rung:
     truncation: float
     kink: float
     errors: Vector
+    rounding: Vector
     moved: NDArray[np.bool_]
     travel: Vector
     size: float
@@ -246,8 +262,10 @@ def measure(
         truncation = np.abs(second - 2 * first) / (4 * step)
         bend1, bend2 = (f1 - center) - (center - f_1), (f2 - center) - (center - f_2)
         kink = np.abs(bend2 - 4 * bend1) / (2 * step)
-        quantum = noise.at(np.maximum(np.abs(f2), np.abs(f_2)), step / unit)
-        rounding = 1.5 * quantum / step + line.astray(here, step) * np.abs(slopes)
+        largest = np.maximum(np.abs(f2), np.abs(f_2))
+        astray = line.astray(here, step) * np.abs(slopes)
+        noisy = 1.5 * noise.at(largest, step / unit) / step + astray
+        rounding = 1.5 * noise.rounding * np.maximum(largest, np.abs(center)) / step + astray
         differ = np.array([f_2 != center, f_1 != center, f1 != center, f2 != center])
         travel = np.where(differ.all(axis=0), np.maximum(np.abs(first), np.abs(second)), 0.0)
         return Rung(
@@ -255,7 +273,8 @@ def measure(
             slope=float(weights @ slopes),
             truncation=float(weighs @ truncation),
             kink=float(weighs @ kink),
-            errors=np.where(weighs == 0, 0.0, weighs * rounding),
+            errors=np.where(weighs == 0, 0.0, weighs * noisy),
+            rounding=weighs * rounding,
             moved=np.asarray(differ.any(axis=0)),
             travel=weighs * travel,
             size=float(weighs @ np.abs(slopes)),
