@@ -222,6 +222,7 @@ def _check(
         if fitting[leaf.position] is not None and leaf.size:
             _look(search, leaf, report.mode)
     search.judge_ties()
+    search.compare()
     report.findings = search.findings
     exact = Companions(problem, judge, first, rng, already_wrong=report.culprit is not None)
     report.companions = exact.run() if companions else [exact.only_shapes()]

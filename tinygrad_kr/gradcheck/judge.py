@@ -16,7 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_kr.gradcheck.problem import Leaf, Point, Problem, Vector
-from tinygrad_kr.gradcheck.stencil import EPS, FURTHER, Far, Line, Noise, Rung, Together, far_away, measure, noise_of
+from tinygrad_kr.gradcheck.stencil import (
+    EPS,
+    Far,
+    Line,
+    Noise,
+    Rung,
+    Together,
+    far_away,
+    measure,
+    moves_in_quanta,
+    noise_of,
+)
 from tinygrad_kr.gradcheck.verdict import Finding, Verdict
 
 __all__ = ["Judge"]
@@ -36,6 +47,8 @@ SHARP = 2e-8
 """The relative bar below which no finer step is tried, where truncation and not noise makes it."""
 CONFIRMING = 2.0 ** np.array([2, 6, 10, 14, 18, 22, 26, 30])
 """How much finer the steps are that could contradict an accusation."""
+FURTHER = (2.0**-8, 2.0**-3)
+"""Steps so large that only quanta could excuse a claim that fits them: half way between those and f's own curvature."""
 PROBES, NEARBY, CLOSER = 16, (2.0**-20, 2.0**-10), 2.0**12
 """Where other kinks are looked for: at how many points, how far away relative to the elements' sizes, and with steps by
 how much smaller."""
@@ -68,6 +81,12 @@ class Judge:
             for x, size in zip(self.point, self.problem.sizes, strict=True)
         ]
         return noise_of(self.problem, self.point, sizes, self.center, np.random.default_rng(self.seed))
+
+    @cached_property
+    def in_quanta(self) -> bool:
+        """Whether f is a staircase, whose rest says nothing."""
+        rng = np.random.default_rng(self.seed)
+        return moves_in_quanta(self.problem, self.point, self.problem.sizes, self.center, rng)
 
     def element(self, leaf: Leaf, position: int, claimed: float, quick: bool = False) -> Finding:
         """Judge one element of the gradient, given by its position in the flattened leaf."""
@@ -244,8 +263,9 @@ class Climb:
         return float(np.sum(errors, where=self.depends | rung.moved)) + 1.5 * float(np.sum(jumps)) / rung.step
 
     def _rests(self, rung: Rung) -> bool:
-        """Whether outputs of a function that moves in quanta rest, which then says nothing."""
-        return self.judge.noise.in_quanta and not np.all(rung.moved | (rung.moved.any() & ~self.depends))
+        """Whether an output of a staircase rests, of those that depend on the line or, if none is seen to, of all."""
+        still = ~rung.moved & (self.judge.weights != 0)
+        return bool(still.any()) and self.judge.in_quanta and bool(np.any(still & self.depends) or still.all())
 
     def whole_bar(self, rung: Rung) -> float:
         """Return the bar with all that noise may do."""
@@ -282,8 +302,9 @@ class Climb:
     def bar(self, rung: Rung) -> float:
         """Return the bar: with the noise of all outputs if that is small, or else of those that depend on the line."""
         bar = rung.bar(np.ones(rung.moved.shape, bool))
-        small = bar <= self.aim * max(abs(rung.slope), self.scale) and not self._rests(rung)
-        return bar if small else self.whole_bar(rung)
+        if bar <= self.aim * max(abs(rung.slope), self.scale) and not (self._outside(rung, bar) and self._rests(rung)):
+            return bar
+        return self.whole_bar(rung)
 
     def _outside(self, rung: Rung, bar: float) -> bool:
         return abs(self.claimed - rung.slope) > SAFETY * bar + self.blur(rung)
@@ -346,6 +367,12 @@ class Climb:
         largest = max(rung.kink for rung in self.rungs)
         return best.kink > max(0.3 * largest, 3 * best.noise(), best.truncation)
 
+    def _stays_bent(self) -> bool:
+        """Whether f shows one kink with every step down to the finest whose noise would let it be seen."""
+        bends = [high - low for low, high, _ in (rung.sides() for rung in self.rungs if _clear(rung))]
+        seeing = [rung for rung in self.rungs if 64 * self.noise(rung, least=True) < min(bends, default=0.0)]
+        return len(seeing) > 2 and _clear(min(seeing, key=lambda rung: rung.step))
+
     # The verdict
 
     def verdict(self) -> Finding:
@@ -356,14 +383,13 @@ class Climb:
                 self.line.leaf.name, None, Verdict.INCONCLUSIVE, self.claimed, math.nan, math.inf, reason=reason
             )
         best = self.trusted()
-        if self._at_a_kink(best) and not self.resolved(best):
+        if (self._at_a_kink(best) and not self.resolved(best)) or (self.refuted(best) and self._stays_bent()):
             return self._kink()
         if self.refuted(best):
             if self._confirmed(best):
                 return self._finding(best, Verdict.FAIL)
-            return self._finding(
-                best, Verdict.INCONCLUSIVE, "noise: the slopes with different steps contradict each other"
-            )
+            reason = "noise: the slopes with different steps contradict each other"
+            return replace(self._finding(best, Verdict.INCONCLUSIVE, reason), refuted=True)
         if self.resolved(best):
             return self._finding(best, Verdict.PASS)
         if self._stationary(best):
@@ -402,17 +428,20 @@ class Climb:
         shifts = [max(abs(rung.sides()[0] - low), abs(rung.sides()[1] - high)) for rung in clear[1:2]]
         if max(shifts, default=0.0) > 0.1 * (high - low) + margin:
             return self._finding(clear[0], Verdict.INCONCLUSIVE, "f jumps close to here, or its slope has no bound")
-        margin += self.blur(clear[0])
+        sharpest = min(clear, key=lambda rung: rung.sides()[2])
+        low, high, margin = sharpest.sides()
+        margin += self.blur(sharpest)
         off = max(low - margin - self.claimed, self.claimed - high - margin)
         reason = f"at a kink, where the slopes on the two sides are {low:.6g} and {high:.6g}"
         if off <= 0:
             verdict = Verdict.KINK
-        elif self.judge.several_kinks(self.line, clear[-1], off):
+        elif self.claimed == 0 or self.judge.several_kinks(self.line, clear[-1], off):
             verdict, reason = Verdict.INCONCLUSIVE, f"{reason}; but several kinks meet here"
         else:
             verdict = Verdict.FAIL if len(clear) > 1 else Verdict.INCONCLUSIVE
-        finding = self._finding(clear[0], verdict, reason)
+        finding = self._finding(sharpest, verdict, reason)
         finding.estimate, finding.bar, finding.kink = (low + high) / 2, (high - low) / 2 + margin, True
+        finding.refuted = off > 0
         return finding
 
 

@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 
 from tinygrad_kr.gradcheck.problem import Leaf, Point, Problem, Vector, rough_size
 
-__all__ = ["EPS", "FURTHER", "Far", "Line", "Noise", "Rung", "Together", "far_away", "measure", "noise_of"]
+__all__ = ["EPS", "Far", "Line", "Noise", "Rung", "Together", "far_away", "measure", "moves_in_quanta", "noise_of"]
 
 EPS = float(np.finfo(np.float64).eps)
 SIDES = (-2, -1, 1, 2)
 FIRST_STEP = 2.0**-14
 LADDER = 2.0 ** np.arange(-38, -13, 4)
 """Steps at which noise is looked for, from some roundings of float64 to many of float32."""
-FURTHER = (2.0**-3, 2.0**-8)
-"""Steps to look for larger quanta with: up to 2^-7, as of bfloat16 or int8."""
+RESTING, FAR = 2.0**-18, (2.0**-3, 2.0**-1, 2.0**-8)
+"""Steps at which a staircase is seen to rest, and to be elsewhere: its quanta may be 2^-7, as of bfloat16 or int8."""
 SIGHT = 4096.0
 """Noise that shows only with steps larger than this many times the one in use is taken to be the function itself."""
 MOST_RELATIVE = 2.0**-20
@@ -50,9 +50,6 @@ class Noise:
         By how much outputs jump that otherwise rest, as after a cast to a shorter type.
     levels : ndarray, shape (steps, outputs)
         The noise seen with steps up to each of ``LADDER``.
-    in_quanta : bool
-        Whether an output rests with all these steps, and rests at another value further away, as after a cast to
-        float16 or int8.
     """
 
     rounding: Vector
@@ -60,7 +57,6 @@ class Noise:
     variation: Vector
     quantum: Vector
     levels: NDArray[np.float64]
-    in_quanta: bool = False
 
     def at(self, largest: Vector, step: float) -> Vector:
         """Return a bound for outputs of these magnitudes, around points that are a relative step apart.
@@ -84,25 +80,17 @@ def noise_of(problem: Problem, here: Point, sizes: Point, center: Vector, rng: n
     kink grows as the step and that of a smooth function as its fourth power (J. J. Moré and S. M. Wild, Estimating
     computational noise, 2011). Once it has grown that fast twice, what follows is the function itself. A function
     that does not move at all, and then, at 16 times the step, by more than its rounding on both sides, moves in
-    quanta of about that size: it casts to a shorter type inside. One that rests here, and
-    elsewhere at another value, is a staircase: its quanta are larger than any of these steps can tell.
+    quanta of about that size: it casts to a shorter type inside.
     """
     rounding = problem.output_rounding
     found, quantum, variation = np.zeros(center.size), np.zeros(center.size), np.zeros(center.size)
     levels, growths, rests = [], np.zeros(center.size), np.zeros(center.size, bool)
     before, largest = np.full(center.size, np.nan), np.full(center.size, np.nan)
-    direction = [size * rng.uniform(0.5, 1, size.shape) * rng.choice([-1.0, 1.0], size.shape) for size in sizes]
-
-    def change(step: float) -> Vector:
-        return problem.value_nearby([x + step * u for x, u in zip(here, direction, strict=True)]) - center
-
-    def moves_and_rests(step: float) -> bool:
-        there = change(step)
-        return bool(np.any(rests & (there != 0) & (there == change(step + LADDER[-1]))))
-
+    direction = _random_direction(sizes, rng)
     for step in LADDER:
+        moved = ([x + k * step * u for x, u in zip(here, direction, strict=True)] for k in SIDES)
         with np.errstate(all="ignore"):
-            below2, below, above, above2 = (change(k * step) for k in SIDES)
+            below2, below, above, above2 = (problem.value_nearby(point) - center for point in moved)
             bend = np.abs(below2 + above2 - 4 * (below + above)) / np.sqrt(70)
             stays = (growths < 2) & (bend < 2.5 * largest)
             jump = np.minimum(np.abs(below2), np.abs(above2))
@@ -115,8 +103,29 @@ def noise_of(problem: Problem, here: Point, sizes: Point, center: Vector, rng: n
         rests = (below2 == 0) & (below == 0) & (above == 0) & (above2 == 0)
         before, largest = bend, np.fmax(largest, bend)
         levels.append(found)
-    in_quanta = bool(rests.any()) and any(moves_and_rests(sign * step) for step in FURTHER for sign in (1, -1))
-    return Noise(rounding, center, variation, quantum, np.array(levels), in_quanta)
+    return Noise(rounding, center, variation, quantum, np.array(levels))
+
+
+def moves_in_quanta(problem: Problem, here: Point, sizes: Point, center: Vector, rng: np.random.Generator) -> bool:
+    """Return whether some output rests here, and further away rests at another value.
+
+    Then f is a staircase, as after a cast to float16 or to the levels of int8, and its rest says nothing of its slope.
+    """
+    direction = _random_direction(sizes, rng)
+
+    def change(step: float) -> Vector:
+        return problem.value_nearby([x + step * u for x, u in zip(here, direction, strict=True)]) - center
+
+    rests = (change(RESTING) == 0) & (change(-RESTING) == 0)
+    for step in (sign * step for step in FAR for sign in (1, -1) if rests.any()):
+        there = change(step)
+        if np.any(rests & (there != 0)) and np.any(rests & (there != 0) & (there == change(step + RESTING))):
+            return True
+    return False
+
+
+def _random_direction(sizes: Point, rng: np.random.Generator) -> Point:
+    return [size * rng.uniform(0.5, 1, size.shape) * rng.choice([-1.0, 1.0], size.shape) for size in sizes]
 
 
 @dataclass(frozen=True)
