@@ -47,6 +47,8 @@ SHARP = 2e-8
 """The relative bar below which no finer step is tried, where truncation and not noise makes it."""
 CONFIRMING = 2.0 ** np.array([2, 6, 10, 14, 18, 22, 26, 30])
 """How much finer the steps are that could contradict an accusation."""
+SHAKES, SHAKE, LOST = 3, 16 * EPS, 64.0
+"""How often and by how much the cotangent is shaken, and how much more than is seen then rounding may do."""
 FURTHER = (2.0**-8, 2.0**-3)
 """Steps so large that only quanta could excuse a claim that fits them: half way between those and f's own curvature."""
 PROBES, NEARBY, CLOSER = 16, (2.0**-20, 2.0**-10), 2.0**12
@@ -87,6 +89,23 @@ class Judge:
         """Whether f is a staircase, whose rest says nothing."""
         rng = np.random.default_rng(self.seed)
         return moves_in_quanta(self.problem, self.point, self.problem.sizes, self.center, rng)
+
+    @cached_property
+    def lost_digits(self) -> list[float]:
+        """What rounding may leave of the gradient for each leaf, seen as its last digits and those of the cotangent move.
+
+        Where the terms of a sum cancel, as for the bias before a batch normalisation, nothing else shows their size.
+        """
+        rng = np.random.default_rng(self.seed)
+        lost = [0.0] * len(self.point)
+        first = self.problem.gradient(self.point, self.weights)
+        for _ in range(SHAKES):
+            factors = 1 + SHAKE * rng.uniform(-1, 1, self.weights.shape)
+            for i, (g, shaken) in enumerate(zip(first, self.problem.gradient(self.point, factors * self.weights), strict=True)):
+                if g is not None and np.shape(g) == np.shape(shaken):
+                    change = np.abs(np.asarray(shaken, np.float64) - np.asarray(g, np.float64))
+                    lost[i] = max(lost[i], LOST * float(np.max(change, initial=0, where=np.isfinite(change))))
+        return lost
 
     def element(self, leaf: Leaf, position: int, claimed: float, quick: bool = False) -> Finding:
         """Judge one element of the gradient, given by its position in the flattened leaf."""
@@ -307,7 +326,15 @@ class Climb:
         return self.whole_bar(rung)
 
     def _outside(self, rung: Rung, bar: float) -> bool:
-        return abs(self.claimed - rung.slope) > SAFETY * bar + self.blur(rung)
+        return abs(self.claimed - rung.slope) > SAFETY * bar + self._allowance(rung, bar)
+
+    def _allowance(self, rung: Rung, bar: float) -> float:
+        """Return what rounding in the claimed value may amount to; of what cancelled in it, only if that decides."""
+        blur = self.blur(rung)
+        if abs(self.claimed - rung.slope) <= SAFETY * bar + blur:
+            return blur
+        lost = self.judge.lost_digits[self.line.leaf.position]
+        return blur + lost * float(np.abs(self.line.direction).sum())
 
     def refuted(self, rung: Rung) -> bool:
         """Whether the claim is out of reach of one measurement."""
@@ -413,10 +440,9 @@ class Climb:
         return "truncation: f bends too much at every step that rounding allows"
 
     def _finding(self, rung: Rung, verdict: Verdict, reason: str = "") -> Finding:
-        name = self.line.leaf.name
-        return Finding(
-            name, None, verdict, self.claimed, rung.slope, self.bar(rung), self.blur(rung), rung.step, reason
-        )
+        name, bar = self.line.leaf.name, self.bar(rung)
+        blur = self._allowance(rung, bar)
+        return Finding(name, None, verdict, self.claimed, rung.slope, bar, blur, rung.step, reason)
 
     def _kink(self) -> Finding:
         """Judge a claim where the slope jumps: it must lie between the slopes on the two sides."""
