@@ -8,6 +8,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -32,6 +33,8 @@ FULL_UP_TO = 200
 """Inputs with more elements than this are checked along directions, in mode "auto"."""
 CLEAR = 0.01
 """The relative bar up to which a numerical gradient serves to recognise a pattern."""
+NEIGHBOURS, CLOSE_BY = 3, 2.0**-16
+"""At how many points, and how far away, an error is looked at again to tell it from rounding."""
 LONG = 500
 """Checks of more elements than this show progress."""
 
@@ -347,8 +350,26 @@ def _patterns(problem: Problem, judge: Judge, findings: list[Finding], first: li
         claimed = np.asarray(first[leaf.position], dtype=np.float64)
         same = None if with_ones is first else with_ones[leaf.position]
         evidence = Evidence(leaf.name, claimed, true[leaf.name], wrong, same, others, lengths)
+        evidence.at = problem.start[leaf.position]
+        evidence.steady = partial(_is_steady, judge, leaf, [f for f in findings if f.input == leaf.name])
         said += [f"{leaf.name}: {sentence}" for sentence in patterns(evidence)]
     return said
+
+
+def _is_steady(judge: Judge, leaf: Leaf, findings: list[Finding]) -> bool:
+    """Return whether the relative errors of some wrong elements are the same at points close by."""
+    wrong = [f for f in findings if f.verdict is Verdict.FAIL and f.index is not None and f.estimate != 0]
+    rng = np.random.default_rng(judge.seed)
+    for _ in range(NEIGHBOURS):
+        there = judge.at([x * (1 + CLOSE_BY * rng.uniform(0.5, 1, x.shape)) for x in judge.point])
+        gradient = np.asarray(judge.problem.gradient(there.point, judge.weights)[leaf.position], np.float64)
+        for f in sorted(wrong, key=lambda f: -f.bars)[:NEIGHBOURS]:
+            position = int(np.ravel_multi_index(f.index, leaf.shape)) if f.index else 0
+            slope = there.rung(Line.element(there.point, leaf, position), f.step).slope
+            error = f.claimed / f.estimate - 1
+            if not abs(gradient.flat[position] / slope - 1 - error) <= abs(error) / 4:
+                return False
+    return bool(wrong)
 
 
 def _true(judge: Judge, leaf: Leaf, findings: list[Finding], complete: bool) -> Vector:

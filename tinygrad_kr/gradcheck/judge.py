@@ -48,9 +48,9 @@ SHARP = 2e-8
 CONFIRMING = 2.0 ** np.array([2, 6, 10, 14, 18, 22, 26, 30])
 """How much finer the steps are that could contradict an accusation."""
 SHAKES, SHAKE, LOST = 3, 16 * EPS, 64.0
-"""How often and by how much the cotangent is shaken, and how much more than is seen then rounding may do."""
+"""How often and by how much inputs and cotangent are shaken, and how much more than is seen then rounding may do."""
 FURTHER = (2.0**-8, 2.0**-3)
-"""Steps so large that only quanta could excuse a claim that fits them: half way between those and f's own curvature."""
+"""Steps, relative to the size of an element, over which f may move as claimed although it does not close by."""
 PROBES, NEARBY, CLOSER = 16, (2.0**-20, 2.0**-10), 2.0**12
 """Where other kinks are looked for: at how many points, how far away relative to the elements' sizes, and with steps by
 how much smaller."""
@@ -92,16 +92,18 @@ class Judge:
 
     @cached_property
     def lost_digits(self) -> list[float]:
-        """What rounding may leave of the gradient for each leaf, seen as its last digits and those of the cotangent move.
+        """What rounding may leave of the gradient for each leaf, seen as the last digits of inputs and cotangent move.
 
         Where the terms of a sum cancel, as for the bias before a batch normalisation, nothing else shows their size.
+        The inputs get one factor, so that what is tied stays tied.
         """
         rng = np.random.default_rng(self.seed)
         lost = [0.0] * len(self.point)
         first = self.problem.gradient(self.point, self.weights)
         for _ in range(SHAKES):
-            factors = 1 + SHAKE * rng.uniform(-1, 1, self.weights.shape)
-            for i, (g, shaken) in enumerate(zip(first, self.problem.gradient(self.point, factors * self.weights), strict=True)):
+            point = [x * (1 + SHAKE * rng.uniform(0.5, 1)) for x in self.point]
+            cotangent = self.weights * (1 + SHAKE * rng.uniform(-1, 1, self.weights.shape))
+            for i, (g, shaken) in enumerate(zip(first, self.problem.gradient(point, cotangent), strict=True)):
                 if g is not None and np.shape(g) == np.shape(shaken):
                     change = np.abs(np.asarray(shaken, np.float64) - np.asarray(g, np.float64))
                     lost[i] = max(lost[i], LOST * float(np.max(change, initial=0, where=np.isfinite(change))))
@@ -378,7 +380,7 @@ class Climb:
         """The slopes on the two sides over steps so large that only quanta could excuse a claim that fits them."""
         line = self.line
         unit = line.unit if line.local_unit is None or self.rungs[-1].step > line.local_unit else line.local_unit
-        rungs = [self.judge.rung(line, share * unit / 2) for share in FURTHER]
+        rungs = [self.judge.rung(line, share * unit / 2) for share in FURTHER]  # whose outer points lie a step away
         return [tuple(float((2 * side[0] - side[1]).sum()) for side in (r.below, r.above)) for r in rungs]
 
     def resolved(self, rung: Rung) -> bool:
