@@ -376,7 +376,7 @@ class Climb:
         return any(max(abs(self.claimed - slope) for slope in slopes) <= near for slopes in self.further)
 
     @cached_property
-    def further(self) -> list[tuple[float, float]]:
+    def further(self) -> list[tuple[float, ...]]:
         """The slopes on the two sides over steps so large that only quanta could excuse a claim that fits them."""
         line = self.line
         unit = line.unit if line.local_unit is None or self.rungs[-1].step > line.local_unit else line.local_unit

@@ -15,7 +15,7 @@ __all__ = ["Evidence", "patterns"]
 
 CLOSE = 1e-5
 SLIGHT, ALIKE = 0.01, 0.05
-"""Up to which relative error a small constant may be missing, and how alike the constants must be that it amounts to."""
+"""Up to which relative error a constant may be missing, and how alike the constants must be that it amounts to."""
 Array = NDArray[Any]
 
 

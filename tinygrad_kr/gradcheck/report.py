@@ -69,7 +69,7 @@ class Report:
         verdicts = {finding.verdict for finding in self.findings}
         if Verdict.FAIL in verdicts or any(c.verdict is Verdict.FAIL for c in self.companions):
             return Verdict.FAIL
-        if self._nothing() or self.coverage < ENOUGH or any(finding.refuted for finding in self.findings):
+        if self.nothing_to_compare or self.coverage < ENOUGH or any(finding.refuted for finding in self.findings):
             return Verdict.INCONCLUSIVE
         return Verdict.KINK if Verdict.KINK in verdicts else Verdict.PASS
 
@@ -135,7 +135,7 @@ class Report:
             if self.culprit is None:
                 return next((c.message for c in self.companions if c.verdict is Verdict.FAIL), "")
             return self.culprit.reason or "outside the error bar at every step that could see it"
-        if nothing := self._nothing():
+        if nothing := self.nothing_to_compare:
             return nothing
         found = [f for f in self.findings if f.verdict is self.verdict and f.reason]
         unsettled = Counter(f.reason for f in found if f.refuted) or Counter(f.reason for f in found)
@@ -145,7 +145,8 @@ class Report:
             return "at a kink, where every slope between those on the two sides will do"
         return ""
 
-    def _nothing(self) -> str:
+    @property
+    def nothing_to_compare(self) -> str:
         """Why there was nothing to compare; empty if there was."""
         if self.judge is not None and self.judge.weights.size == 0:
             return "there was nothing to check: f returns no numbers"

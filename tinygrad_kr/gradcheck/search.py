@@ -58,7 +58,7 @@ class Search:
         self.findings += found
 
     def compare(self) -> None:
-        """Let slopes pass whose bars are nothing beside the largest of all inputs, each for a step on its input's scale.
+        """Let slopes pass whose bars are nothing beside the largest slope of all inputs, each on its input's scale.
 
         A slope that cannot be told from 0 has no other measure: no bar is small beside itself.
         """
