@@ -403,8 +403,22 @@ def test_float32_inputs_are_checked_in_float64_and_then_compared() -> None:
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (2, 0)])
-def test_empty_inputs_pass(shape: tuple[int, ...]) -> None:
-    assert check_gradients(np.tanh, np.zeros(shape)).verdict is PASS
+def test_empty_inputs_are_no_pass(shape: tuple[int, ...]) -> None:
+    report = check_gradients(np.tanh, np.zeros(shape))
+    assert report.verdict is INCONCLUSIVE and "nothing to check" in report.reason
+
+
+def test_a_zero_cotangent_is_no_pass() -> None:
+    report = check_gradients(np.tanh, np.ones(2), cotangent=np.zeros(2))
+    assert report.verdict is INCONCLUSIVE and "nothing to check" in report.reason
+
+
+def test_a_refuted_element_beside_a_large_one_is_no_pass() -> None:
+    def f(x: Array) -> Array:
+        return np.array([1e8 * x[0], np.exp(-(((x[1] - 1.000001) / 1e-6) ** 2))])
+
+    report = check_gradients(f, np.array([1, 1.0000005]), gradient=lambda x, v: np.array([1e8 * v[0], 0.0]))
+    assert report.verdict in (FAIL, INCONCLUSIVE), report
 
 
 def test_second_order() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinygrad_kr import functional as F
 from tinygrad_kr.gradcheck import GradientMismatch, Report, Verdict, assert_gradients, check_gradients
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -135,6 +136,35 @@ def test_pattern(wrong: Callable[..., Any], said: str) -> None:
     report = mismatch(np.sin, SQUARE, gradient=wrong)
     assert len(report.patterns) == 1 and report.patterns[0].startswith("x: ") and said in report.patterns[0]
     assert f"  pattern: {report.patterns[0]}" in str(report).splitlines()
+
+
+def scores_of(rng: np.random.Generator) -> tuple[Any, Any]:
+    return rng.normal(size=(4, 3)), rng.integers(0, 3, 4)
+
+
+def book_loss(scores: Any, t: Any) -> Any:
+    """The book's loss, whose backward pass forgets the 1e-7."""
+    return -np.sum(np.log(F.softmax(scores)[np.arange(len(t)), t] + 1e-7)) / len(t)
+
+
+def book_backward(scores: Any, t: Any, v: Any) -> Any:
+    d = F.softmax(scores)
+    d[np.arange(len(t)), t] -= 1
+    return v * d / len(t)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_epsilon_in_a_logarithm_is_no_float32(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores, t = scores_of(rng)
+    report = mismatch(book_loss, scores, t, gradient=book_backward)
+    assert len(report.patterns) == 1 and "the relative error is 1e-07 / y" in report.patterns[0]
+    x, w = rng.normal(size=(4, 5)), rng.normal(size=(5, 3))
+    report = mismatch(lambda w: book_loss(x @ w, t), w, gradient=lambda w, v: x.T @ book_backward(x @ w, t, v))
+    assert "float32" not in str(report.patterns)
+    y = rng.uniform(0.1, 1, 5)
+    report = mismatch(lambda y: np.log(y + 1e-7), y, gradient=lambda y, v: v / y)
+    assert "the relative error is 1e-07 / y" in report.patterns[0]
 
 
 def test_the_two_of_a_square() -> None:
@@ -291,7 +321,7 @@ def test_reasons_on_the_page_are_those_of_the_program(page: Path) -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py")))
     table = page.read_text(encoding="utf-8").split("| --- | --- |")[3]
     reasons = re.findall(r"^\| (.*?) \|", table.partition("\n\n")[0], re.MULTILINE)
-    assert len(reasons) == 12
+    assert len(reasons) == 13
     unknown = [part for reason in reasons for part in re.split(r"\.\.\.| nan", reason) if part not in source]
     assert not unknown
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +30,8 @@ FULL_UP_TO = 200
 """Inputs with more elements than this are checked along directions, in mode "auto"."""
 CLEAR = 0.01
 """The relative bar up to which a numerical gradient serves to recognise a pattern."""
+NEIGHBOURS, CLOSE_BY = 3, 2.0**-16
+"""At how many points, and how far away, an error is looked at again to tell it from rounding."""
 LONG = 500
 """Checks of more elements than this show progress."""
 
@@ -219,6 +222,7 @@ def _check(
         if fitting[leaf.position] is not None and leaf.size:
             _look(search, leaf, report.mode)
     search.judge_ties()
+    search.compare()
     report.findings = search.findings
     exact = Companions(problem, judge, first, rng, already_wrong=report.culprit is not None)
     report.companions = exact.run() if companions else [exact.only_shapes()]
@@ -339,6 +343,8 @@ def _patterns(problem: Problem, judge: Judge, findings: list[Finding], first: li
         claimed = np.asarray(first[leaf.position], dtype=np.float64)
         same = None if with_ones is None else with_ones[leaf.position]
         evidence = Evidence(leaf.name, claimed, true[leaf.name], wrong, same, others, lengths)
+        evidence.at = problem.start[leaf.position]
+        evidence.steady = partial(_is_steady, judge, leaf, [f for f in findings if f.input == leaf.name])
         said += [f"{leaf.name}: {sentence}" for sentence in patterns(evidence)]
     return said
 
@@ -352,6 +358,24 @@ def _with_ones(problem: Problem, judge: Judge) -> list[Any] | None:
         return problem.gradient(problem.start, ones)
     except Exception:  # of the user's function: a pattern is not worth the report
         return None
+
+
+def _is_steady(judge: Judge, leaf: Leaf, findings: list[Finding]) -> bool:
+    """Return whether the relative errors of some wrong elements are the same at points close by."""
+    wrong = [f for f in findings if f.verdict is Verdict.FAIL and f.index is not None and f.estimate != 0]
+    rng = np.random.default_rng(judge.seed)
+    for _ in range(NEIGHBOURS):
+        if not judge.problem.affords(evaluations=4 * NEIGHBOURS + 1, gradients=1):
+            return False
+        there = judge.at([x * (1 + CLOSE_BY * rng.uniform(0.5, 1, x.shape)) for x in judge.point])
+        gradient = np.asarray(judge.problem.gradient(there.point, judge.weights)[leaf.position], np.float64)
+        for f in sorted(wrong, key=lambda f: -f.bars)[:NEIGHBOURS]:
+            position = int(np.ravel_multi_index(f.index, leaf.shape)) if f.index else 0
+            slope = there.rung(Line.element(there.point, leaf, position), f.step).slope
+            error = f.claimed / f.estimate - 1
+            if not abs(gradient.flat[position] / slope - 1 - error) <= abs(error) / 4:
+                return False
+    return bool(wrong)
 
 
 def _true(judge: Judge, leaf: Leaf, findings: list[Finding], complete: bool) -> Vector:

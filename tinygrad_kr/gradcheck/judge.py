@@ -16,7 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_kr.gradcheck.problem import Leaf, Point, Problem, Vector
-from tinygrad_kr.gradcheck.stencil import EPS, Far, Line, Noise, Rung, Together, far_away, measure, noise_of
+from tinygrad_kr.gradcheck.stencil import (
+    EPS,
+    Far,
+    Line,
+    Noise,
+    Rung,
+    Together,
+    far_away,
+    measure,
+    moves_in_quanta,
+    noise_of,
+)
 from tinygrad_kr.gradcheck.verdict import Finding, Verdict
 
 __all__ = ["Judge"]
@@ -34,8 +45,12 @@ UNDERFLOW = float(np.finfo(np.float32).tiny)
 """What a function that does not move at all may have lost, if it casts to float32 inside."""
 SHARP = 2e-8
 """The relative bar below which no finer step is tried, where truncation and not noise makes it."""
-CONFIRMING = 2.0 ** np.array([2, 4, 8, 12, 16, 20, 24, 28, 32])
+CONFIRMING = 2.0 ** np.array([2, 6, 10, 14, 18, 22, 26, 30])
 """How much finer the steps are that could contradict an accusation."""
+SHAKES, SHAKE, LOST = 3, 16 * EPS, 64.0
+"""How often and by how much inputs and cotangent are shaken, and how much more than is seen then rounding may do."""
+FURTHER = (2.0**-8, 2.0**-3)
+"""Steps, relative to the size of an element, over which f may move as claimed although it does not close by."""
 PROBES, NEARBY, CLOSER = 16, (2.0**-20, 2.0**-10), 2.0**12
 """Where other kinks are looked for: at how many points, how far away relative to the elements' sizes, and with steps by
 how much smaller."""
@@ -68,6 +83,31 @@ class Judge:
             for x, size in zip(self.point, self.problem.sizes, strict=True)
         ]
         return noise_of(self.problem, self.point, sizes, self.center, np.random.default_rng(self.seed))
+
+    @cached_property
+    def in_quanta(self) -> bool:
+        """Whether f is a staircase, whose rest says nothing."""
+        rng = np.random.default_rng(self.seed)
+        return moves_in_quanta(self.problem, self.point, self.problem.sizes, self.center, rng)
+
+    @cached_property
+    def lost_digits(self) -> list[float]:
+        """What rounding may leave of the gradient for each leaf, seen as the last digits of inputs and cotangent move.
+
+        Where the terms of a sum cancel, as for the bias before a batch normalisation, nothing else shows their size.
+        The inputs get one factor, so that what is tied stays tied.
+        """
+        rng = np.random.default_rng(self.seed)
+        lost = [0.0] * len(self.point)
+        first = self.problem.gradient(self.point, self.weights)
+        for _ in range(SHAKES):
+            point = [x * (1 + SHAKE * rng.uniform(0.5, 1)) for x in self.point]
+            cotangent = self.weights * (1 + SHAKE * rng.uniform(-1, 1, self.weights.shape))
+            for i, (g, shaken) in enumerate(zip(first, self.problem.gradient(point, cotangent), strict=True)):
+                if g is not None and np.shape(g) == np.shape(shaken):
+                    change = np.abs(np.asarray(shaken, np.float64) - np.asarray(g, np.float64))
+                    lost[i] = max(lost[i], LOST * float(np.max(change, initial=0, where=np.isfinite(change))))
+        return lost
 
     def element(self, leaf: Leaf, position: int, claimed: float, quick: bool = False) -> Finding:
         """Judge one element of the gradient, given by its position in the flattened leaf."""
@@ -161,7 +201,7 @@ class Climb:
         if self.bar(best) <= self.aim * max(abs(best.slope), self.scale):
             return None
         noisy = math.inf > self.noise(finest) > finest.truncation + finest.kink
-        if self.resolved(best) and noisy:
+        if self._rests(best) or (self.resolved(best) and noisy):
             return None
         if noisy and self._at_a_kink(best):
             return None
@@ -175,10 +215,12 @@ class Climb:
         """Return a finer step that could still contradict an accusation, or one that could confirm it, or None."""
         if self.quick and self._confirmed(best):
             return None
+        if not self.quick and self._fits_further(best):
+            return None
         error = abs(self.claimed - best.slope)
         local = self.line.local_step
         first = local if local is not None and best.step <= local else self.line.first_step
-        noise = min(self.noise(rung) * rung.step for rung in self.rungs if rung.step <= best.step)
+        noise = min(self.noise(rung, least=True) * rung.step for rung in self.rungs if rung.step <= best.step)
         for step in first / CONFIRMING:
             could_see = 2 * SAFETY * noise < error * step or self._local_left(min(rung.step for rung in self.rungs))
             if step < best.step and could_see and not any(abs(math.log2(rung.step / step)) < 2 for rung in self.rungs):
@@ -224,20 +266,27 @@ class Climb:
         """Which outputs depend on the elements of this line at all: of several elements, presumably all."""
         return self.far.depends if self.line.where.size == 1 else np.ones(self.judge.center.size, bool)
 
-    def noise(self, rung: Rung) -> float:
+    def noise(self, rung: Rung, least: bool = False) -> float:
         """Return what noise may do to a slope, with outputs that only rounding keeps from moving.
 
         An output that rests here, and with a larger step moves on both sides, moves in quanta of unknown size. If all
-        rest, and with larger steps nothing but noise is seen, this rest says nothing.
+        rest, and with larger steps nothing but noise is seen, this rest says nothing. ``least`` counts no noise but
+        rounding and quanta: with finer steps what looked like noise may be the function itself.
         """
         larger = [other for other in self.rungs if other.step > rung.step]
-        if not rung.moved.any() and any(math.isinf(other.noise(self.depends)) for other in larger):
+        if self._rests(rung) or (not rung.moved.any() and any(math.isinf(r.noise(self.depends)) for r in larger)):
             return math.inf
         coarser = [other.travel for other in larger]
         rests = ~rung.moved & self.depends
         quanta = np.min([np.where(travel > 0, travel, np.inf) for travel in coarser], axis=0) if coarser else np.inf
         jumps = np.where(rests & np.isfinite(quanta), quanta, 0.0)
-        return rung.noise(self.depends) + 1.5 * float(np.sum(jumps)) / rung.step
+        errors = rung.rounding if least else rung.errors
+        return float(np.sum(errors, where=self.depends | rung.moved)) + 1.5 * float(np.sum(jumps)) / rung.step
+
+    def _rests(self, rung: Rung) -> bool:
+        """Whether an output of a staircase rests, of those that depend on the line or, if none is seen to, of all."""
+        still = ~rung.moved & (self.judge.weights != 0)
+        return bool(still.any()) and self.judge.in_quanta and bool(np.any(still & self.depends) or still.all())
 
     def whole_bar(self, rung: Rung) -> float:
         """Return the bar with all that noise may do."""
@@ -274,10 +323,20 @@ class Climb:
     def bar(self, rung: Rung) -> float:
         """Return the bar: with the noise of all outputs if that is small, or else of those that depend on the line."""
         bar = rung.bar(np.ones(rung.moved.shape, bool))
-        return bar if bar <= self.aim * max(abs(rung.slope), self.scale) else self.whole_bar(rung)
+        if bar <= self.aim * max(abs(rung.slope), self.scale) and not (self._outside(rung, bar) and self._rests(rung)):
+            return bar
+        return self.whole_bar(rung)
 
     def _outside(self, rung: Rung, bar: float) -> bool:
-        return abs(self.claimed - rung.slope) > SAFETY * bar + self.blur(rung)
+        return abs(self.claimed - rung.slope) > SAFETY * bar + self._allowance(rung, bar)
+
+    def _allowance(self, rung: Rung, bar: float) -> float:
+        """Return what rounding in the claimed value may amount to; of what cancelled in it, only if that decides."""
+        blur = self.blur(rung)
+        if abs(self.claimed - rung.slope) <= SAFETY * bar + blur:
+            return blur
+        lost = self.judge.lost_digits[self.line.leaf.position]
+        return blur + lost * float(np.abs(self.line.direction).sum())
 
     def refuted(self, rung: Rung) -> bool:
         """Whether the claim is out of reach of one measurement."""
@@ -289,7 +348,7 @@ class Climb:
         seen_twice = any(self.refuted(rung) for rung in others if rung.step <= 4 * best.step)
         jumps = any(not self._calmer(best, rung) for rung in self.rungs if rung.step > best.step)
         excused = jumps or self._in_quanta(best) or any(self._supported(rung, best) for rung in self.rungs)
-        return seen_twice and not excused
+        return seen_twice and not excused and (self.quick or not self._fits_further(best))
 
     def _in_quanta(self, best: Rung) -> bool:
         """Whether an intermediate result may move in quanta so large that they hide a slope as small as the error.
@@ -301,12 +360,28 @@ class Climb:
         return best.truncation == best.kink == 0 and hidden
 
     def _supported(self, rung: Rung, best: Rung) -> bool:
-        """Whether a measurement contradicts the best one and speaks for the claim."""
-        error = abs(self.claimed - best.slope)
-        reach = SAFETY * self.whole_bar(rung) + self.blur(rung)
-        if math.isinf(reach):  # noise as large as f's own variation: only a clear word counts
-            reach = SAFETY * (rung.truncation + rung.kink) + error / 10
-        return abs(self.claimed - rung.slope) <= reach < error / 2
+        """Whether a measurement contradicts the best one and speaks for the claim.
+
+        It need not be free of noise: noise that bends f less than the two differ would not have made them differ.
+        """
+        reach = SAFETY * (rung.truncation + rung.kink + self.noise(rung, least=True)) + self.blur(rung)
+        return abs(self.claimed - rung.slope) <= reach < abs(self.claimed - best.slope) / 2
+
+    def _fits_further(self, best: Rung) -> bool:
+        """Whether f moves over some large step as the claim says, on both sides, though close by it does not.
+
+        Then it may move in quanta: between them it is smooth, and has a wrong slope.
+        """
+        near = min(abs(self.claimed), abs(self.claimed - best.slope)) / 2
+        return any(max(abs(self.claimed - slope) for slope in slopes) <= near for slopes in self.further)
+
+    @cached_property
+    def further(self) -> list[tuple[float, ...]]:
+        """The slopes on the two sides over steps so large that only quanta could excuse a claim that fits them."""
+        line = self.line
+        unit = line.unit if line.local_unit is None or self.rungs[-1].step > line.local_unit else line.local_unit
+        rungs = [self.judge.rung(line, share * unit / 2) for share in FURTHER]  # whose outer points lie a step away
+        return [tuple(float((2 * side[0] - side[1]).sum()) for side in (r.below, r.above)) for r in rungs]
 
     def resolved(self, rung: Rung) -> bool:
         """Whether the bar is small beside the slope."""
@@ -321,6 +396,12 @@ class Climb:
         largest = max(rung.kink for rung in self.rungs)
         return best.kink > max(0.3 * largest, 3 * best.noise(), best.truncation)
 
+    def _stays_bent(self) -> bool:
+        """Whether f shows one kink with every step down to the finest whose noise would let it be seen."""
+        bends = [high - low for low, high, _ in (rung.sides() for rung in self.rungs if _clear(rung))]
+        seeing = [rung for rung in self.rungs if 64 * self.noise(rung, least=True) < min(bends, default=0.0)]
+        return len(seeing) > 2 and _clear(min(seeing, key=lambda rung: rung.step))
+
     # The verdict
 
     def verdict(self) -> Finding:
@@ -331,14 +412,13 @@ class Climb:
                 self.line.leaf.name, None, Verdict.INCONCLUSIVE, self.claimed, math.nan, math.inf, reason=reason
             )
         best = self.trusted()
-        if self._at_a_kink(best) and not self.resolved(best):
+        if (self._at_a_kink(best) and not self.resolved(best)) or (self.refuted(best) and self._stays_bent()):
             return self._kink()
         if self.refuted(best):
             if self._confirmed(best):
                 return self._finding(best, Verdict.FAIL)
-            return self._finding(
-                best, Verdict.INCONCLUSIVE, "noise: the slopes with different steps contradict each other"
-            )
+            reason = "noise: the slopes with different steps contradict each other"
+            return replace(self._finding(best, Verdict.INCONCLUSIVE, reason), refuted=True)
         if self.resolved(best):
             return self._finding(best, Verdict.PASS)
         if self._stationary(best):
@@ -362,10 +442,9 @@ class Climb:
         return "truncation: f bends too much at every step that rounding allows"
 
     def _finding(self, rung: Rung, verdict: Verdict, reason: str = "") -> Finding:
-        name = self.line.leaf.name
-        return Finding(
-            name, None, verdict, self.claimed, rung.slope, self.bar(rung), self.blur(rung), rung.step, reason
-        )
+        name, bar = self.line.leaf.name, self.bar(rung)
+        blur = self._allowance(rung, bar)
+        return Finding(name, None, verdict, self.claimed, rung.slope, bar, blur, rung.step, reason)
 
     def _kink(self) -> Finding:
         """Judge a claim where the slope jumps: it must lie between the slopes on the two sides."""
@@ -377,17 +456,20 @@ class Climb:
         shifts = [max(abs(rung.sides()[0] - low), abs(rung.sides()[1] - high)) for rung in clear[1:2]]
         if max(shifts, default=0.0) > 0.1 * (high - low) + margin:
             return self._finding(clear[0], Verdict.INCONCLUSIVE, "f jumps close to here, or its slope has no bound")
-        margin += self.blur(clear[0])
+        sharpest = min(clear, key=lambda rung: rung.sides()[2])
+        low, high, margin = sharpest.sides()
+        margin += self.blur(sharpest)
         off = max(low - margin - self.claimed, self.claimed - high - margin)
         reason = f"at a kink, where the slopes on the two sides are {low:.6g} and {high:.6g}"
         if off <= 0:
             verdict = Verdict.KINK
-        elif self.judge.several_kinks(self.line, clear[-1], off):
+        elif self.claimed == 0 or self.judge.several_kinks(self.line, clear[-1], off):
             verdict, reason = Verdict.INCONCLUSIVE, f"{reason}; but several kinks meet here"
         else:
             verdict = Verdict.FAIL if len(clear) > 1 else Verdict.INCONCLUSIVE
-        finding = self._finding(clear[0], verdict, reason)
+        finding = self._finding(sharpest, verdict, reason)
         finding.estimate, finding.bar, finding.kink = (low + high) / 2, (high - low) / 2 + margin, True
+        finding.refuted = off > 0
         return finding
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,8 @@ from tinygrad_kr.gradcheck.problem import Vector
 __all__ = ["Evidence", "patterns"]
 
 CLOSE = 1e-5
+SLIGHT, ALIKE = 0.01, 0.05
+"""Up to which relative error a constant may be missing, and how alike the constants must be that it amounts to."""
 Array = NDArray[Any]
 
 
@@ -37,6 +39,10 @@ class Evidence:
         The true gradients of other inputs of this shape, by name.
     lengths : dict
         Lengths of axes, each with the words for it, such as ``{4: "axis 0 of x"}``.
+    at : ndarray or None
+        The input itself.
+    steady : callable
+        Returns whether the relative error is the same at points close by, where rounding is another.
     """
 
     name: str
@@ -46,6 +52,8 @@ class Evidence:
     with_ones: Array | None = None
     others: dict[str, Vector] = field(default_factory=dict)
     lengths: dict[int, str] = field(default_factory=dict)
+    at: Vector | None = None
+    steady: Callable[[], bool] = lambda: False
 
     def matches(self, candidate: Array, target: Array | None = None) -> bool:
         """Whether an array is the true gradient (or another target) wherever that is known."""
@@ -134,7 +142,8 @@ def _partial(e: Evidence) -> Iterator[str]:
     if known:
         yield from _sums_to_zero(e)
         yield from _constant_along_an_axis(e)
-    yield from _precision(e)
+    epsilon = list(_epsilon(e))
+    yield from epsilon or _precision(e)
     if known:
         yield from _places(e)
 
@@ -161,6 +170,32 @@ def _constant_along_an_axis(e: Evidence) -> Iterator[str]:
             return
 
 
+def _epsilon(e: Evidence) -> Iterator[str]:
+    """Recognise log(y + epsilon), differentiated as log(y): the relative error is epsilon / y."""
+    if e.at is None or not np.all(np.isfinite(e.true) & (e.true != 0)):
+        return
+    relative = e.claimed / e.true - 1
+    if not 0 < np.max(np.abs(relative), initial=0) < SLIGHT:
+        return
+    candidates = [relative * e.at]
+    for axis in range(e.at.ndim):  # y may be the probability of the label, and the input the scores of a softmax
+        powers = np.exp(e.at - e.at.max(axis=axis, keepdims=True))
+        amounts = relative * powers / powers.sum(axis=axis, keepdims=True)
+        for sign in (1, -1):
+            label = np.expand_dims(np.argmax(sign * e.claimed, axis=axis), axis)
+            at_label = np.take_along_axis(amounts, label, axis)
+            if np.all(np.ptp(relative, axis=axis) <= ALIKE * np.abs(relative).max(axis=axis)):
+                candidates.append(at_label)
+    for amounts in candidates:
+        epsilon = float(np.median(amounts))
+        if amounts.size > 1 and epsilon > 0 and np.all(np.abs(amounts - epsilon) <= ALIKE * epsilon):
+            yield (
+                f"the relative error is {epsilon:.1g} / y: f has an epsilon, as in log(y + {epsilon:.1g}) or "
+                "1 / (y + ...), that the backward pass forgets"
+            )
+            return
+
+
 def _precision(e: Evidence) -> Iterator[str]:
     known = np.isfinite(e.true) & (e.true != 0)
     if not np.any(known & e.wrong):
@@ -172,7 +207,12 @@ def _precision(e: Evidence) -> Iterator[str]:
         if rounded and np.max(relative, initial=0) < 4 * float(np.finfo(dtype).eps):
             yield f"the error is that of rounding to {dtype.__name__}, as by a cast inside"
             return
-    if np.max(relative, initial=0) < 4 * float(np.finfo(np.float32).eps):
+    if np.max(relative, initial=0) < SLIGHT and e.steady():
+        yield (
+            "the relative error is small, and the same at points close by, so it is no rounding: a small constant of f "
+            "is left out, such as the epsilon in log(y + 1e-7) or in sqrt(var + 1e-5)"
+        )
+    elif np.max(relative, initial=0) < 4 * float(np.finfo(np.float32).eps):
         yield "the error has the size of float32 rounding: something is computed or kept in float32"
 
 

@@ -242,7 +242,7 @@ class _Tally:
 
     def add(self, report: Report) -> None:
         self.examples += 1
-        if report.verdict is Verdict.INCONCLUSIVE and not _is_stationary(report):
+        if report.verdict is Verdict.INCONCLUSIVE and not (report.nothing_to_compare or _is_stationary(report)):
             self.inconclusive.append(report)
 
     def close(self) -> None:

@@ -66,13 +66,13 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """FAIL if anything failed; INCONCLUSIVE if too little could be seen; KINK if some elements are at a kink."""
+        """FAIL if anything failed; INCONCLUSIVE if something was refuted or too little seen; KINK if at a kink."""
         if self._broken("forward determinism"):
             return Verdict.INCONCLUSIVE
         verdicts = {finding.verdict for finding in self.findings}
         if Verdict.FAIL in verdicts or any(c.verdict is Verdict.FAIL for c in self.companions):
             return Verdict.FAIL
-        if self.coverage < ENOUGH:
+        if self.nothing_to_compare or self.coverage < ENOUGH or any(finding.refuted for finding in self.findings):
             return Verdict.INCONCLUSIVE
         return Verdict.KINK if Verdict.KINK in verdicts else Verdict.PASS
 
@@ -89,7 +89,7 @@ class Report:
     def _coverage(self, name: str) -> float:
         found = [finding for finding in self.findings if finding.input == name]
         total = sum(finding.scale for finding in found)
-        unresolved = sum(f.scale for f in found if f.verdict is Verdict.INCONCLUSIVE or f.negligible)
+        unresolved = sum(f.scale for f in found if f.verdict is Verdict.INCONCLUSIVE)
         if total == 0:
             return 0.0 if any(f.verdict is Verdict.INCONCLUSIVE for f in found) else 1.0
         return 1 - unresolved / total if math.isfinite(total) else 0.0
@@ -138,11 +138,23 @@ class Report:
             if self.culprit is None:
                 return next((c.message for c in self.companions if c.verdict is Verdict.FAIL), "")
             return self.culprit.reason or "outside the error bar at every step that could see it"
-        unsettled = Counter(f.reason for f in self.findings if f.verdict is self.verdict and f.reason)
+        if nothing := self.nothing_to_compare:
+            return nothing
+        found = [f for f in self.findings if f.verdict is self.verdict and f.reason]
+        unsettled = Counter(f.reason for f in found if f.refuted) or Counter(f.reason for f in found)
         if self.verdict is Verdict.INCONCLUSIVE:
             return unsettled.most_common(1)[0][0] if unsettled else "too little of the gradient could be resolved"
         if self.verdict is Verdict.KINK:
             return "at a kink, where every slope between those on the two sides will do"
+        return ""
+
+    @property
+    def nothing_to_compare(self) -> str:
+        """Why there was nothing to compare; empty if there was."""
+        if self.judge is not None and self.judge.weights.size == 0:
+            return "there was nothing to check: f returns no numbers"
+        if self.judge is not None and not np.any(self.judge.weights):
+            return "there was nothing to check: the cotangent is zero, and so is every gradient for it"
         return "" if self.findings else "there was nothing to check: every input is empty"
 
     def _broken(self, name: str) -> Companion | None:

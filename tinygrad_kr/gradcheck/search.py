@@ -55,8 +55,37 @@ class Search:
         for i in self.progress(range(leaf.size)):
             convicted = sum(finding.verdict is Verdict.FAIL for finding in found) >= THOROUGH
             found.append(self.judge.element(leaf, i, float(claimed[i]), quick=convicted))
-        excuse_negligible(found, self.judge.resolution)
         self.findings += found
+
+    def compare(self) -> None:
+        """Let slopes pass whose bars are nothing beside the largest slope of all inputs, each on its input's scale.
+
+        A slope that cannot be told from 0 has no other measure: no bar is small beside itself.
+        """
+        limit = self.judge.resolution * max(map(self._in_comparison, self._sound()), default=0.0)
+        for finding in self.findings:
+            bar = finding.bar * self._scale(finding)
+            reach = SAFETY * finding.bar + finding.blur
+            if finding.verdict is not Verdict.INCONCLUSIVE or finding.refuted or not finding.error <= reach:
+                continue
+            if bar <= limit and max(abs(finding.claimed), abs(finding.estimate)) <= reach:
+                finding.verdict, finding.reason = Verdict.PASS, "0, as far as can be told beside the others"
+            elif bar <= NEGLIGIBLE * limit:
+                finding.verdict, finding.negligible = Verdict.PASS, True
+                finding.reason = "so small beside the others that its bar does not matter"
+
+    def _sound(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.verdict in (Verdict.PASS, Verdict.KINK)]
+
+    def _in_comparison(self, finding: Finding) -> float:
+        return abs(finding.estimate) * self._scale(finding)
+
+    def _scale(self, finding: Finding) -> float:
+        """What a step of 1 is for the input of an element; along a direction slopes are in such steps already."""
+        if finding.index is None:
+            return 1.0
+        position = next(leaf.position for leaf in self.judge.problem.leaves if leaf.name == finding.input)
+        return float(self.judge.problem.sizes[position].max())
 
     def judge_ties(self) -> None:
         """Move all elements at a kink together: their gradients must fit that direction too.
@@ -83,7 +112,7 @@ class Search:
             return
         several = self.judge.several_kinks(together, rung, off)
         for finding in tied:
-            finding.verdict = Verdict.INCONCLUSIVE if several else Verdict.FAIL
+            finding.verdict, finding.refuted = Verdict.INCONCLUSIVE if several else Verdict.FAIL, True
             finding.reason += f"; all {len(tied)} elements at a kink together must add up to {(low + high) / 2:.6g}"
 
     def _judge_translation(self, names: set[str]) -> None:
@@ -146,7 +175,6 @@ class Search:
             elif bar > self.judge.resolution * max(abs(value), abs(finding.estimate)):
                 finding.verdict, finding.reason = Verdict.INCONCLUSIVE, "noise: rounding in f hides a slope this small"
             found.append(finding)
-        excuse_negligible(found, self.judge.resolution)
         self.findings += found
 
     def directions(self, leaf: Leaf) -> None:
@@ -258,17 +286,6 @@ class Search:
         rung = self.judge.rung(line, step)
         blur = (BLUR * rung.size + EPS * float(np.abs(parts).sum())) / SAFETY
         return abs(float(parts.sum()) - rung.slope) / max(rung.bar(np.ones(rung.moved.shape, bool)) + blur, 1e-300)
-
-
-def excuse_negligible(findings: list[Finding], resolution: float) -> None:
-    """Let an element pass whose bar is nothing beside the largest slope of its leaf, and that is within it."""
-    sound = [abs(f.estimate) for f in findings if f.verdict in (Verdict.PASS, Verdict.KINK)]
-    limit = resolution * NEGLIGIBLE * max(sound, default=0.0)
-    for finding in findings:
-        small = finding.bar <= limit and finding.error <= SAFETY * finding.bar + finding.blur
-        if finding.verdict is Verdict.INCONCLUSIVE and small and math.isfinite(finding.estimate):
-            finding.verdict, finding.negligible = Verdict.PASS, True
-            finding.reason = "so small beside the others that its bar does not matter"
 
 
 def _without(line: Line, where: NDArray[np.intp]) -> tuple[NDArray[np.intp], Vector]:

@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 
 from tinygrad_kr.gradcheck.problem import Leaf, Point, Problem, Vector, rough_size
 
-__all__ = ["EPS", "Far", "Line", "Noise", "Rung", "Together", "far_away", "measure", "noise_of"]
+__all__ = ["EPS", "Far", "Line", "Noise", "Rung", "Together", "far_away", "measure", "moves_in_quanta", "noise_of"]
 
 EPS = float(np.finfo(np.float64).eps)
 SIDES = (-2, -1, 1, 2)
 FIRST_STEP = 2.0**-14
 LADDER = 2.0 ** np.arange(-38, -13, 4)
 """Steps at which noise is looked for, from some roundings of float64 to many of float32."""
+RESTING, FAR = 2.0**-18, (2.0**-3, 2.0**-1, 2.0**-8)
+"""Steps at which a staircase is seen to rest, and to be elsewhere: its quanta may be 2^-7, as of bfloat16 or int8."""
 SIGHT = 4096.0
 """Noise that shows only with steps larger than this many times the one in use is taken to be the function itself."""
 MOST_RELATIVE = 2.0**-20
@@ -84,7 +86,7 @@ def noise_of(problem: Problem, here: Point, sizes: Point, center: Vector, rng: n
     found, quantum, variation = np.zeros(center.size), np.zeros(center.size), np.zeros(center.size)
     levels, growths, rests = [], np.zeros(center.size), np.zeros(center.size, bool)
     before, largest = np.full(center.size, np.nan), np.full(center.size, np.nan)
-    direction = [size * rng.uniform(0.5, 1, size.shape) * rng.choice([-1.0, 1.0], size.shape) for size in sizes]
+    direction = _random_direction(sizes, rng)
     for step in LADDER:
         moved = ([x + k * step * u for x, u in zip(here, direction, strict=True)] for k in SIDES)
         with np.errstate(all="ignore"):
@@ -102,6 +104,28 @@ def noise_of(problem: Problem, here: Point, sizes: Point, center: Vector, rng: n
         before, largest = bend, np.fmax(largest, bend)
         levels.append(found)
     return Noise(rounding, center, variation, quantum, np.array(levels))
+
+
+def moves_in_quanta(problem: Problem, here: Point, sizes: Point, center: Vector, rng: np.random.Generator) -> bool:
+    """Return whether some output rests here, and further away rests at another value.
+
+    Then f is a staircase, as after a cast to float16 or to the levels of int8, and its rest says nothing of its slope.
+    """
+    direction = _random_direction(sizes, rng)
+
+    def change(step: float) -> Vector:
+        return problem.value_nearby([x + step * u for x, u in zip(here, direction, strict=True)]) - center
+
+    rests = (change(RESTING) == 0) & (change(-RESTING) == 0)
+    for step in (sign * step for step in FAR for sign in (1, -1) if rests.any()):
+        there = change(step)
+        if np.any(rests & (there != 0)) and np.any(rests & (there != 0) & (there == change(step + RESTING))):
+            return True
+    return False
+
+
+def _random_direction(sizes: Point, rng: np.random.Generator) -> Point:
+    return [size * rng.uniform(0.5, 1, size.shape) * rng.choice([-1.0, 1.0], size.shape) for size in sizes]
 
 
 @dataclass(frozen=True)
@@ -191,8 +215,8 @@ class Rung:
         NaN if f is not finite at one of the points.
     truncation, kink : float
         The parts of the bar that the third and the fourth difference give.
-    errors : Vector
-        What noise in each output may do to the slope.
+    errors, rounding : Vector
+        What noise in each output may do to the slope, and what rounding alone may do.
     moved, travel : Vector
         Which outputs differ between the points at all, and by how much; 0 unless all points differ from the middle.
     size : float
@@ -206,6 +230,7 @@ class Rung:
     truncation: float
     kink: float
     errors: Vector
+    rounding: Vector
     moved: NDArray[np.bool_]
     travel: Vector
     size: float
@@ -246,8 +271,10 @@ def measure(
         truncation = np.abs(second - 2 * first) / (4 * step)
         bend1, bend2 = (f1 - center) - (center - f_1), (f2 - center) - (center - f_2)
         kink = np.abs(bend2 - 4 * bend1) / (2 * step)
-        quantum = noise.at(np.maximum(np.abs(f2), np.abs(f_2)), step / unit)
-        rounding = 1.5 * quantum / step + line.astray(here, step) * np.abs(slopes)
+        largest = np.maximum(np.abs(f2), np.abs(f_2))
+        astray = line.astray(here, step) * np.abs(slopes)
+        noisy = 1.5 * noise.at(largest, step / unit) / step + astray
+        rounding = 1.5 * noise.rounding * np.maximum(largest, np.abs(center)) / step + astray
         differ = np.array([f_2 != center, f_1 != center, f1 != center, f2 != center])
         travel = np.where(differ.all(axis=0), np.maximum(np.abs(first), np.abs(second)), 0.0)
         return Rung(
@@ -255,7 +282,8 @@ def measure(
             slope=float(weights @ slopes),
             truncation=float(weighs @ truncation),
             kink=float(weighs @ kink),
-            errors=np.where(weighs == 0, 0.0, weighs * rounding),
+            errors=np.where(weighs == 0, 0.0, weighs * noisy),
+            rounding=weighs * rounding,
             moved=np.asarray(differ.any(axis=0)),
             travel=weighs * travel,
             size=float(weighs @ np.abs(slopes)),

@@ -67,6 +67,8 @@ class Finding:
         Whether the direction is Gaussian; otherwise its elements have signs and magnitudes of about the same size.
     kink : bool
         Whether ``estimate`` and ``bar`` are the middle and the half width of an interval of slopes, at a kink.
+    refuted : bool
+        Whether some measurement speaks against ``claimed``, confirmed by others (FAIL) or not (INCONCLUSIVE).
     """
 
     input: str
@@ -84,6 +86,7 @@ class Finding:
     norm: float = math.nan
     gaussian: bool = False
     kink: bool = False
+    refuted: bool = False
 
     @property
     def error(self) -> float:
