@@ -184,8 +184,8 @@ def warn_of_probabilities(name: str, scores: Any, axis: int = -1) -> None:
 
 
 def _are_probabilities(x: Any) -> bool:
-    """Whether the rows of a mini-batch have no number below 0 and add up to 1; a few rows may do so by chance."""
-    if x.dtype.kind != "f" or x.ndim < 2 or x.shape[-1] < 2 or x.size < MANY_ROWS * x.shape[-1] or x.min() < 0:
+    """Whether the rows of a mini-batch are positive and add up to 1; a few rows may do so by chance."""
+    if x.dtype.kind != "f" or x.ndim < 2 or x.shape[-1] < 2 or x.size < MANY_ROWS * x.shape[-1] or x.min() <= 0:
         return False
     return bool(np.max(np.abs(np.sum(x, axis=-1) - 1)) < 8 * np.finfo(x.dtype).eps)
 
