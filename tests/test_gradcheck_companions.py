@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -355,7 +356,7 @@ def test_no_check_takes_more_evaluations_than_allowed(limit: int, mode: Any) -> 
         report = check_gradients(f, x, w, gradient=gradient, mode=mode, max_evaluations=limit)
         assert count == report.evaluations <= limit
         if limit < 60:
-            assert report.verdict is INCONCLUSIVE and "used up" in report.reason, report
+            assert report.verdict is INCONCLUSIVE and "used up" in str(report), report
         if limit < 40:
             assert "stale cache (the evaluations or the time allowed are used up)" in str(report)
 
@@ -401,6 +402,18 @@ def test_a_picture_is_no_part_of_the_budget() -> None:
     figure = check_gradients(np.sin, MIXED, max_evaluations=60).plot()
     errors = figure.axes[1].get_lines()[1].get_ydata()
     assert np.isfinite(np.asarray(errors, float)).sum() > 10
+
+
+def test_warnings_at_points_that_the_check_chose_are_not_given(recwarn: pytest.WarningsRecorder) -> None:
+    def f(x: Array) -> Array:
+        if np.any(x > 1):
+            warnings.warn("x must be a probability", stacklevel=1)
+        return np.log(x)
+
+    assert check_gradients(f, np.array([0.5, 1.0]), gradient=lambda x, v: v / x).passed
+    assert [str(w.message) for w in recwarn] == []
+    check_gradients(f, np.array([0.5, 1.5]), gradient=lambda x, v: v / x)
+    assert {str(w.message) for w in recwarn} == {"x must be a probability"}  # where the user asked for it
 
 
 # Models are put back

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Literal
@@ -32,6 +33,8 @@ CLEAR = 0.01
 """The relative bar up to which a numerical gradient serves to recognise a pattern."""
 NEIGHBOURS, CLOSE_BY = 3, 2.0**-16
 """At how many points, and how far away, an error is looked at again to tell it from rounding."""
+STEADY_BUDGET = 50
+"""How many evaluations one such point may take."""
 LONG = 500
 """Checks of more elements than this show progress."""
 
@@ -209,10 +212,27 @@ def _check(
         )
     weights = problem.rounded(_weights(problem, cotangent, rng))
     first = [None if g is None else np.array(g) for g in problem.gradient(problem.start, weights)]
+    report.claimed, report.resolution = first, resolution
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # both have warned at the inputs; what they say elsewhere is not asked for
+        _compare(problem, report, center, weights, rng, companions, progress)
+
+
+def _compare(
+    problem: Problem,
+    report: Report,
+    center: Vector,
+    weights: Vector,
+    rng: np.random.Generator,
+    companions: bool,
+    progress: Progress,
+) -> None:
+    """Compare the gradient that the report claims with slopes of f, and look at its exact properties."""
+    first = report.claimed
     noise = noise_of(problem, problem.start, problem.sizes, center, rng)
     seed, allowed = int(rng.integers(2**32)), lambda: problem.affords(evaluations=len(SIDES))
-    judge = Judge(problem, problem.start, center, weights, noise, resolution, seed, allowed)
-    report.judge, report.claimed, report.resolution = judge, first, resolution
+    judge = Judge(problem, problem.start, center, weights, noise, report.resolution, seed, allowed)
+    report.judge = judge
     fitting = [
         np.asarray(g, dtype=np.float64) if g is not None and g.shape == leaf.shape else None
         for leaf, g in zip(problem.leaves, first, strict=True)
@@ -365,7 +385,7 @@ def _is_steady(judge: Judge, leaf: Leaf, findings: list[Finding]) -> bool:
     wrong = [f for f in findings if f.verdict is Verdict.FAIL and f.index is not None and f.estimate != 0]
     rng = np.random.default_rng(judge.seed)
     for _ in range(NEIGHBOURS):
-        if not judge.problem.affords(evaluations=4 * NEIGHBOURS + 1, gradients=1):
+        if not judge.problem.affords(evaluations=STEADY_BUDGET, gradients=1):
             return False
         there = judge.at([x * (1 + CLOSE_BY * rng.uniform(0.5, 1, x.shape)) for x in judge.point])
         gradient = np.asarray(judge.problem.gradient(there.point, judge.weights)[leaf.position], np.float64)

@@ -95,8 +95,10 @@ class Judge:
         """What rounding may leave of the gradient for each leaf, seen as the last digits of inputs and cotangent move.
 
         Where the terms of a sum cancel, as for the bias before a batch normalisation, nothing else shows their size.
-        The inputs get one factor, so that what is tied stays tied.
+        The inputs get one factor, so that what is tied stays tied. Without a budget for it, all may be lost.
         """
+        if not self.problem.affords(gradients=1 + SHAKES):
+            return [math.inf] * len(self.point)
         rng = np.random.default_rng(self.seed)
         lost = [0.0] * len(self.point)
         first = self.problem.gradient(self.point, self.weights)
