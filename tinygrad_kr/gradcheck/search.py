@@ -130,7 +130,7 @@ class Search:
         margins = margin + finer_margin + BLUR * rung.size + blur
         same = max(abs(low - finer_low), abs(high - finer_high)) <= margins
         off = max(low - claimed, claimed - high) - SAFETY * margins
-        if same and off > 0 and not self.judge.several_kinks(together, rung, off):
+        if same and off > 0 and not self.judge.several_kinks(together, finer, off):
             claimed, middle, bar = (value / unit for value in (claimed, (low + high) / 2, (high - low) / 2 + margins))
             reason = (
                 f"ties: with all elements moved by the same the slope is {middle:.6g}, but they add up to {claimed:.6g}"
