@@ -130,7 +130,7 @@ def required(function: Function) -> dict[str, Any]:
 
 
 def named(function: Function) -> str:
-    module = "linalg." if "linalg" in str(function.__module__) else ""
+    module = "linalg." if "linalg" in str(getattr(function, "__module__", "")) else ""
     return module + function.__name__
 
 
@@ -191,9 +191,9 @@ def test_what_is_not_known_is_refused(function: Function) -> None:
     arguments = [replaced(value, map(Tensor, [x, other])) for value in required(function).values()]
     if function is indexing:
         return
-    with pytest.raises((UnsupportedError, TypeError), match="keyword"):
+    with pytest.raises((UnsupportedError, TypeError), match=r"keyword|required"):  # NumPy may miss others first
         function(*arguments, keepdim=True)
-    if function in (np.sum, np.mean, np.clip, np.dot, np.cumsum, np.max):
+    if function in (np.sum, np.mean, np.dot, np.cumsum, np.max):
         with pytest.raises(UnsupportedError, match="out"):
             function(*arguments, out=np.empty((3, 3)))
 
@@ -204,6 +204,9 @@ PLAIN_ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "can_cast": (x, np.float64),
     "count_nonzero": (x,),
     "digitize": (x, np.sort(other[0])),
+    "empty_like": (x,),
+    "may_share_memory": (x, other),
+    "shares_memory": (x, other),
     "isin": (x, other),
     "result_type": (x, other),
     "searchsorted": (np.sort(x[0]), other[0]),
@@ -243,7 +246,11 @@ def test_no_keyword_makes_a_plain_result_depend_on_it(function: Function) -> Non
     if isinstance(function, np.ufunc):
         return  # takes no keywords with Tensors
     arguments = plain_arguments(function)
-    optional = [p.name for p in inspect.signature(function).parameters.values() if p.default is not p.empty]
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # of what is compiled, NumPy tells it from 2.4 on
+        return
+    optional = [p.name for p in parameters if p.default is not p.empty]
     for keyword in optional:
         for value in (0.3, np.array([0.3, 0.6, 0.9]), np.full((3, 3), 0.4)):
             try:
