@@ -207,12 +207,14 @@ def _precision(e: Evidence) -> Iterator[str]:
         if rounded and np.max(relative, initial=0) < 4 * float(np.finfo(dtype).eps):
             yield f"the error is that of rounding to {dtype.__name__}, as by a cast inside"
             return
-    if np.max(relative, initial=0) < SLIGHT and e.steady():
+    largest, alone = np.max(relative, initial=0), np.count_nonzero(e.wrong) == 1 < e.wrong.size
+    like_float32 = largest < 4 * float(np.finfo(np.float32).eps)
+    if largest < SLIGHT and (like_float32 or not alone) and e.steady():
         yield (
             "the relative error is small, and the same at points close by, so it is no rounding: a small constant of f "
             "is left out, such as the epsilon in log(y + 1e-7) or in sqrt(var + 1e-5)"
         )
-    elif np.max(relative, initial=0) < 4 * float(np.finfo(np.float32).eps):
+    elif like_float32:
         yield "the error has the size of float32 rounding: something is computed or kept in float32"
 
 
