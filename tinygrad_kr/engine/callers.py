@@ -20,8 +20,8 @@ def raise_warnings() -> None:
     """Make floating-point warnings at lines of ours exceptions, so that they can be given at the user's line instead.
 
     NumPy warns at the Python line that called it. The filter stands before the user's, which decide what happens at the
-    line of the user. It is put there again once others were added, which operators, NumPy's functions and the walk
-    look for.
+    line of the user. It is put there again once others were added, which division and powers, NumPy's functions and the
+    walk look for.
     """
     global first_filter
     if not warnings.filters or warnings.filters[0] is not first_filter:

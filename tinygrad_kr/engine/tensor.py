@@ -30,19 +30,16 @@ accumulating = Lock()  # threads may walk different graphs that share leaves
 
 
 def _operator(ufunc: Callable[..., Any]) -> Any:
-    def operator(self: Tensor, other: Any) -> Any:
-        raise_warnings()
-        return NUMPY[ufunc](self, other)
-
-    return operator
+    return lambda self, other: NUMPY[ufunc](self, other)
 
 
 def _reflected(ufunc: Callable[..., Any]) -> Any:
-    def operator(self: Tensor, other: Any) -> Any:
-        raise_warnings()
-        return NUMPY[ufunc](other, self)
+    return lambda self, other: NUMPY[ufunc](other, self)
 
-    return operator
+
+def _warning(ufunc: Callable[..., Any]) -> Any:
+    """Return an operator that warns of some operands, and its reflection."""
+    return lambda self, other: apply(ufunc, (self, other), {}), lambda self, other: apply(ufunc, (other, self), {})
 
 
 def _plain(ufunc: Callable[..., Any]) -> Any:
@@ -429,9 +426,9 @@ class Tensor:
     __add__, __radd__, __iadd__ = _operator(np.add), _reflected(np.add), _in_place(np.add)
     __sub__, __rsub__, __isub__ = _operator(np.subtract), _reflected(np.subtract), _in_place(np.subtract)
     __mul__, __rmul__, __imul__ = _operator(np.multiply), _reflected(np.multiply), _in_place(np.multiply)
-    __truediv__, __rtruediv__, __itruediv__ = _operator(np.divide), _reflected(np.divide), _in_place(np.divide)
-    __pow__, __rpow__, __ipow__ = _operator(np.power), _reflected(np.power), _in_place(np.power)
-    __mod__, __rmod__, __imod__ = _operator(np.remainder), _reflected(np.remainder), _in_place(np.remainder)
+    (__truediv__, __rtruediv__), __itruediv__ = _warning(np.divide), _in_place(np.divide)
+    (__pow__, __rpow__), __ipow__ = _warning(np.power), _in_place(np.power)
+    (__mod__, __rmod__), __imod__ = _warning(np.remainder), _in_place(np.remainder)
     __floordiv__, __rfloordiv__ = _plain(np.floor_divide), _plain_reflected(np.floor_divide)
     __divmod__ = lambda self, other: (self // other, self % other)
     __rdivmod__ = lambda self, other: (other // self, other % self)
