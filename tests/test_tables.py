@@ -227,6 +227,7 @@ def plain_arguments(function: Any) -> tuple[Any, ...]:
     return (x, other)[:count]
 
 
+@pytest.mark.filterwarnings("ignore:numpy.fix is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("function", sorted(PLAIN, key=lambda f: f.__name__), ids=named)
 def test_a_function_with_plain_results_is_piecewise_constant(function: Function) -> None:
     """Its gradient is zero wherever it has one: the results of operands close by are the same."""
@@ -241,6 +242,7 @@ def test_a_function_with_plain_results_is_piecewise_constant(function: Function)
             np.testing.assert_equal(function(*nearby), exactly)
 
 
+@pytest.mark.filterwarnings("ignore:numpy.fix is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("function", sorted(PLAIN, key=lambda f: f.__name__), ids=named)
 def test_no_keyword_makes_a_plain_result_depend_on_it(function: Function) -> None:
     if isinstance(function, np.ufunc):

@@ -17,13 +17,14 @@ PLAIN.update(
         *(np.logical_and, np.logical_or, np.logical_not, np.logical_xor),
         *(np.isnan, np.isinf, np.isfinite, np.isclose, np.allclose, np.array_equal, np.array_equiv),
         *(np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert, np.left_shift, np.right_shift),
-        *(np.floor, np.ceil, np.trunc, np.rint, np.round, np.fix, np.floor_divide, np.signbit),
+        *(np.floor, np.ceil, np.trunc, np.rint, np.round, np.floor_divide, np.signbit),
         *(np.argmax, np.argmin, np.argsort, np.argwhere, np.nonzero, np.flatnonzero, np.count_nonzero),
         *(np.all, np.any, np.searchsorted, np.digitize, np.isin),
         *(np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj),
         *(np.zeros_like, np.ones_like, np.empty_like),
         *(np.shares_memory, np.may_share_memory, np.array2string, np.array_repr, np.array_str),
         np.linalg.matrix_rank,
+        *(getattr(np, name) for name in ("fix",) if hasattr(np, name)),  # NumPy 2.5 means to take it away
     }
 )
 
