@@ -8,9 +8,8 @@ from time import perf_counter
 
 from benchmarks.captures.check import Checker
 from benchmarks.captures.drawing import program
-from benchmarks.nestings.tally import Tally
-from benchmarks.progress import Progress
-from benchmarks.seeds import checked, in_chunks, seeds_from
+from benchmarks.nestings.tally import gather
+from benchmarks.seeds import seeds_from
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -26,16 +25,11 @@ def main(argv: list[str] | None = None) -> int:
     options = arguments(argv)
     one = options.only is not None
     checker = Checker(shrinking=one)
-    chunks = in_chunks([options.only] if one else seeds_from(options.seed, options.count), 100)
-    progress, total, start = Progress(len(chunks)), Tally(), perf_counter()
+    seeds = [options.only] if one else seeds_from(options.seed, options.count)
+    start = perf_counter()
     if one:
         print(program(options.only).shown(), end="\n\n")
-    for tally in checked(checker.check, chunks, options.jobs):
-        total.add(tally)
-        for found in (*tally.mismatches, *tally.errors):
-            progress.write(found)
-        progress.advance(f"{total.programs} programs, {len(total.mismatches)} mismatches, {len(total.errors)} errors")
-    progress.close()
+    total = gather(checker.check, seeds, options.jobs)
     print(total.report(perf_counter() - start))
     return int(total.failed)
 

@@ -63,7 +63,7 @@ def misplaced(program: Capturing, outcome: Outcome, reference: Outcome) -> list[
 
 
 def fails(kind: str, program: Capturing) -> bool:
-    """Whether a program still fails in this way; one that PyTorch does not run either is no program."""
+    """Return whether a program still fails in this way; one that PyTorch does not run counts as passing."""
     try:
         return verdict(program)[0] == kind
     except Exception:

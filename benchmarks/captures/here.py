@@ -15,7 +15,7 @@ from tinygrad_kr import Tensor, nn, no_grad
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a program computed: values, gradients of leaves, and where each value stands."""
+    """Hold the results of a program: values, gradients of leaves, and for each value whether it is on the graph."""
 
     values: dict[str, Any]
     gradients: dict[str, Any]

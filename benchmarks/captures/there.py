@@ -148,7 +148,7 @@ def net(network: Network, p: dict[str, Any]) -> Callable[[Any], Any]:
 
 
 def place_of(value: Any, leaves: list[Any]) -> str:
-    """Whether a value depends on a leaf: not at all, by its graph only (its derivative is zero), or by its numbers."""
+    """Classify how a value depends on a leaf: not at all, by its graph only (derivative zero), or by its numbers."""
     if not value.requires_grad:
         return "plain"
     weights = torch.from_numpy(np.cos(np.arange(1.0, 1 + value.numel())).reshape(value.shape))

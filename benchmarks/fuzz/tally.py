@@ -18,7 +18,7 @@ TOLERATED = 0.005  # of all programs may be too ill-conditioned to compare
 
 @dataclass
 class Tally:
-    """What was run, and what came of it."""
+    """Count programs, mismatches and errors of a run."""
 
     programs: int = 0
     lines: int = 0

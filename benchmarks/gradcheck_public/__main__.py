@@ -33,7 +33,7 @@ PACKAGES = {  # as pip calls them: how they are imported, and the module with th
 
 @dataclass
 class Outcome:
-    """What came of the checks of one package."""
+    """Count the verdicts of the checks of one package."""
 
     derivatives: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""What a case is, and the commonest kinds."""
+"""Define a case: a function, its derivative and inputs; and build the common kinds."""
 
 from __future__ import annotations
 

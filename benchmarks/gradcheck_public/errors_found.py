@@ -18,7 +18,7 @@ from tinygrad_kr.gradcheck import Report, check_gradients
 
 @dataclass(frozen=True)
 class Wrong:
-    """What is wrong in a package.
+    """Describe an error in a package.
 
     ``formula`` draws what the case draws, and returns the function in mpmath, from numbers in a list to such a list.
     """
@@ -31,7 +31,7 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the harness says, and how far the package is from the formula, relative to its largest number."""
+    """Hold the verdicts of the harness, and the distance from the formula relative to its largest number."""
 
     report: Report
     value_off: float
@@ -39,7 +39,7 @@ class Evidence:
 
     @property
     def holds(self) -> bool:
-        """Whether the harness refutes the pair, and one of the two is wrong."""
+        """Return whether the harness says FAIL and exactly one of value and derivative differs from the formula."""
         return str(self.report.verdict) == "FAIL" and (self.value_off > 1e-9) != (self.derivative_off > 1e-9)
 
 

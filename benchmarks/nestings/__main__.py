@@ -8,9 +8,8 @@ from time import perf_counter
 
 from benchmarks.nestings.check import Checker
 from benchmarks.nestings.drawing import program
-from benchmarks.nestings.tally import Tally
-from benchmarks.progress import Progress
-from benchmarks.seeds import checked, in_chunks, seeds_from
+from benchmarks.nestings.tally import gather
+from benchmarks.seeds import seeds_from
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -28,16 +27,10 @@ def main(argv: list[str] | None = None) -> int:
     one = options.only is not None
     checker = Checker(timed=not options.untimed, shrinking=one)
     seeds = [options.only] if one else seeds_from(options.seed, options.count)
-    chunks = in_chunks(seeds, 100)
-    progress, total, start = Progress(len(chunks)), Tally(), perf_counter()
+    start = perf_counter()
     if one:
         print(program(options.only).complete(), end="\n\n")
-    for tally in checked(checker.check, chunks, options.jobs):
-        total.add(tally)
-        for found in (*tally.mismatches, *tally.errors):
-            progress.write(found)
-        progress.advance(f"{total.programs} programs, {len(total.mismatches)} mismatches, {len(total.errors)} errors")
-    progress.close()
+    total = gather(checker.check, seeds, options.jobs)
     for seed in total.ill_conditioned:
         print(f"ill-conditioned; again with: python -m benchmarks.nestings --only {seed}")
     print(total.report(perf_counter() - start))

@@ -1,10 +1,14 @@
-"""What was run, and what came of it."""
+"""Count programs, mismatches and errors of a run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from benchmarks.progress import Progress
+from benchmarks.seeds import checked, in_chunks
 
 SLOW = 5.0  # times the work a program stands for
 
@@ -49,3 +53,16 @@ class Tally:
                 f"  slowest: {slowest}",
             ]
         return "\n".join(lines)
+
+
+def gather(check: Callable[[list[int]], Tally], seeds: list[int], jobs: int) -> Tally:
+    """Check the programs of some seeds chunk by chunk, show what is found at once, and return the sum."""
+    chunks = in_chunks(seeds, 100)
+    progress, total = Progress(len(chunks)), Tally()
+    for tally in checked(check, chunks, jobs):
+        total.add(tally)
+        for found in (*tally.mismatches, *tally.errors):
+            progress.write(found)
+        progress.advance(f"{total.programs} programs, {len(total.mismatches)} mismatches, {len(total.errors)} errors")
+    progress.close()
+    return total

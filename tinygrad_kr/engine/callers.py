@@ -68,7 +68,7 @@ def at_calling_line(compute: Callable[[], Any], note: str = "") -> Any:
 
 
 class Log:
-    """What NumPy writes its floating-point warnings to."""
+    """Collect the floating-point warnings that NumPy logs."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []

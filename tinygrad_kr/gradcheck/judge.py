@@ -92,7 +92,7 @@ class Judge:
 
     @cached_property
     def lost_digits(self) -> list[float]:
-        """What rounding may leave of the gradient for each leaf, seen as the last digits of inputs and cotangent move.
+        """Bound the rounding error of the gradient for each leaf by perturbing the last digits of inputs and cotangent.
 
         Where the terms of a sum cancel, as for the bias before a batch normalisation, nothing else shows their size.
         The inputs get one factor, so that what is tied stays tied. Without a budget for it, all may be lost.

@@ -150,7 +150,7 @@ class Report:
 
     @property
     def nothing_to_compare(self) -> str:
-        """Why there was nothing to compare; empty if there was."""
+        """Return why there was nothing to compare, or an empty string."""
         if self.judge is not None and self.judge.weights.size == 0:
             return "there was nothing to check: f returns no numbers"
         if self.judge is not None and not np.any(self.judge.weights):

@@ -58,7 +58,7 @@ class Search:
         self.findings += found
 
     def compare(self) -> None:
-        """Let slopes pass whose bars are nothing beside the largest slope of all inputs, each on its input's scale.
+        """Pass slopes whose bars are negligible relative to the largest slope of all inputs, each on its input's scale.
 
         A slope that cannot be told from 0 has no other measure: no bar is small beside itself.
         """
@@ -81,7 +81,7 @@ class Search:
         return abs(finding.estimate) * self._scale(finding)
 
     def _scale(self, finding: Finding) -> float:
-        """What a step of 1 is for the input of an element; along a direction slopes are in such steps already."""
+        """Return the scale of an element's input; slopes along a direction are relative to it already, so 1."""
         if finding.index is None:
             return 1.0
         position = next(leaf.position for leaf in self.judge.problem.leaves if leaf.name == finding.input)

@@ -32,7 +32,7 @@ class _Sealing(type):
 
     @property
     def __signature__(cls) -> inspect.Signature:
-        """That of ``__init__``, for help and editors, which would else show that of ``__call__`` above."""
+        """Return the signature of ``__init__``; help and editors would show that of ``__call__`` above."""
         init: Any = cls.__init__  # type: ignore[misc]
         return inspect.Signature() if init is object.__init__ else inspect.signature(MethodType(init, cls))
 

@@ -30,7 +30,7 @@ PLAIN.update(
 
 
 def of_constants(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Make what a NumPy function does on Tensors that need no gradient; of others it would be wrong without one."""
+    """Make an implementation that calls a NumPy function on values, and refuses Tensors that require a gradient."""
 
     def values(*args: Any, **kwargs: Any) -> Any:
         if mode.get().recording and any(isinstance(x, Tensor) and x.requires_grad for x in (*args, *kwargs.values())):
