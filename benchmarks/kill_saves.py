@@ -24,7 +24,7 @@ from tinygrad_kr import nn
 from tinygrad_kr.optim import Adam
 from tinygrad_kr.optim.schedules import cosine
 from tinygrad_kr.saving import load, save
-from tinygrad_kr.trainer import Row, Trainer
+from tinygrad_kr.training import Row, Trainer
 
 ROOT = Path(__file__).parents[1]
 EPOCHS = 40

@@ -202,7 +202,7 @@ def tried(mutant: Mutant, tests: tuple[str, ...], limit: float) -> Outcome:
 
 def copied(there: Path) -> Path:
     """Copy the package and its tests."""
-    for name in ("tinygrad_kr", "tests", "benchmarks", "docs"):
+    for name in ("tinygrad_kr", "tests", "benchmarks", "docs", "tools"):
         shutil.copytree(ROOT / name, there / name, ignore=shutil.ignore_patterns("__pycache__", "images"))
     shutil.copy(ROOT / "pyproject.toml", there)
     return there
@@ -210,7 +210,7 @@ def copied(there: Path) -> Path:
 
 def tested(there: Path, tests: tuple[str, ...], profile: str, limit: float | None = None) -> tuple[bool, str]:
     """Return whether all tests pass, and if not, which did not; one that never ends fails."""
-    files = [f"tests/{name}.py" for name in tests]
+    files = [str(path) for name in tests for path in (there / "tests").rglob(f"{name}.py")]
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", "-x", "-q", "--tb=line", "-p", "no:cacheprovider", *files],
         cwd=there,
@@ -242,7 +242,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the choice (%(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="mutants at once (%(default)s)")
     parser.add_argument("--only", metavar="FILE:LINE", help="every mutant of one line instead, as tree.py:24")
-    parser.add_argument("--tests", nargs="+", default=TESTS, metavar="NAME", help="files of tests/, without .py")
+    parser.add_argument("--tests", nargs="+", default=TESTS, metavar="NAME", help="files under tests/, without .py")
     parser.add_argument("--list", action="store_true", help="show the mutants, and run nothing")
     return parser.parse_args(argv)
 

@@ -43,7 +43,7 @@ def in_subprocess(code: str) -> str:
         "tinygrad_kr.saving",
         "tinygrad_kr.plotting",
         "tinygrad_kr.gradcheck",
-        "tinygrad_kr.drawing",
+        "tinygrad_kr.diagram",
         "tinygrad_kr.nn",
         "tinygrad_kr.optim",
         "tinygrad_kr.cli",

@@ -20,7 +20,7 @@ def public() -> Iterator[tuple[str, Any]]:
     """Yield every class and function that a module lists, once, and its module."""
     seen = set()
     for info in pkgutil.walk_packages(tinygrad_kr.__path__, "tinygrad_kr."):
-        if info.name.endswith(("__main__", "pytest_plugin")):
+        if info.name.endswith(("__main__", "with_pytest.plugin")):
             continue
         module = importlib.import_module(info.name)
         yield info.name, module

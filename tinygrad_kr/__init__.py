@@ -5,7 +5,7 @@ The public surface. The engine, and NumPy with it, is loaded when the first of i
 
 from typing import TYPE_CHECKING
 
-from tinygrad_kr._lazy import on_demand
+from tinygrad_kr.common.lazy import on_demand
 
 if TYPE_CHECKING:
     from tinygrad_kr.engine.debug import debug

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinygrad_kr.cli.options import UsageError
 from tinygrad_kr.datasets import load_mnist, load_mnist_sample
-from tinygrad_kr.training import Split
+from tinygrad_kr.training.study_notes import Split
 
 __all__ = ["load"]
 

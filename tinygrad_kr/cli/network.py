@@ -18,8 +18,7 @@ from tinygrad_kr.cli.networks import build, scores
 from tinygrad_kr.cli.options import GradientError, UsageError, say, silent
 from tinygrad_kr.gradcheck import Report, Verdict, check_gradients
 from tinygrad_kr.optim import schedules
-from tinygrad_kr.trainer import Row, Trainer
-from tinygrad_kr.training import Epoch, Split
+from tinygrad_kr.training.study_notes import Epoch, Row, Split, Trainer
 
 __all__ = ["OPTIMIZERS", "SCHEDULES", "run"]
 

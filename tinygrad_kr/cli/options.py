@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 from tinygrad_kr.errors import MissingExtraError
-from tinygrad_kr.misfits import nearest
+from tinygrad_kr.parameters import nearest
 
 __all__ = [
     "GradientError",

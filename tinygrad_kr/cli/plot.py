@@ -14,7 +14,7 @@ from tinygrad_kr.cli.options import UsageError, add_option, note, say
 from tinygrad_kr.cli.results import check_out, published
 from tinygrad_kr.cli.runs import open_run
 from tinygrad_kr.cli.train import model_name
-from tinygrad_kr.drawing import draw
+from tinygrad_kr.diagram import draw
 from tinygrad_kr.engine.tensor import raw
 from tinygrad_kr.errors import DataError
 from tinygrad_kr.plotting import (

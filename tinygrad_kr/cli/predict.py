@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_kr._extras import require
 from tinygrad_kr.cli.options import UsageError, add_option, note, say
 from tinygrad_kr.cli.runs import open_run
 from tinygrad_kr.cli.train import model_name
+from tinygrad_kr.common.extras import require
 from tinygrad_kr.datasets import read_idx
 from tinygrad_kr.errors import DataError
 

@@ -23,15 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tinygrad_kr
-from tinygrad_kr._extras import require
-from tinygrad_kr._files import whole
 from tinygrad_kr.cli.options import UsageError, note
+from tinygrad_kr.common.extras import require
+from tinygrad_kr.common.files import whole
 from tinygrad_kr.errors import DataError, MissingExtraError
 from tinygrad_kr.numerical import Progress
 from tinygrad_kr.plotting import plot_digits, plot_history
 from tinygrad_kr.saving import save_weights
-from tinygrad_kr.trainer.interrupts import Interrupts
 from tinygrad_kr.training import Epoch, class_labels
+from tinygrad_kr.training.interrupts import Interrupts
 
 __all__ = [
     "CHECKPOINTS",

@@ -22,7 +22,14 @@ from tinygrad_kr.cli.results import (
 )
 from tinygrad_kr.models import TwoLayerNet
 from tinygrad_kr.numerical import Progress
-from tinygrad_kr.training import Difference, Split, compare_gradients, far_from_kinks, predicted_labels, train
+from tinygrad_kr.training.study_notes import (
+    Difference,
+    Split,
+    compare_gradients,
+    far_from_kinks,
+    predicted_labels,
+    train,
+)
 
 __all__ = ["ACTIVATIONS", "LEARNING_RATES", "OF_ROWS", "build", "run", "shapes"]
 

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_kr._files import whole
-from tinygrad_kr._progress import visible_tqdm
+from tinygrad_kr.common.files import whole
+from tinygrad_kr.common.progress import visible_tqdm
 from tinygrad_kr.datasets.idx import read_idx
 from tinygrad_kr.datasets.minibatch import one_hot
 from tinygrad_kr.errors import DataError

@@ -9,7 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
-from tinygrad_kr._tracebacks import drop_own_frames
+from tinygrad_kr.common.tracebacks import drop_own_frames
 from tinygrad_kr.engine.arrays import plain_array
 from tinygrad_kr.engine.callers import raise_warnings
 from tinygrad_kr.engine.dispatch import (

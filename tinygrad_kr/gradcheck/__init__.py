@@ -8,12 +8,12 @@ everyone who installed the package imports this module.
 
 from typing import TYPE_CHECKING
 
-from tinygrad_kr._lazy import on_demand
+from tinygrad_kr.common.lazy import on_demand
 
 if TYPE_CHECKING:
     from tinygrad_kr.gradcheck.check import GradientMismatch, assert_gradients, check_gradients
+    from tinygrad_kr.gradcheck.findings import Companion, Finding, Verdict
     from tinygrad_kr.gradcheck.report import Report
-    from tinygrad_kr.gradcheck.verdict import Companion, Finding, Verdict
 else:
     __getattr__, __dir__ = on_demand(
         __name__,

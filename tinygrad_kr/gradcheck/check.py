@@ -11,18 +11,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tinygrad_kr._progress import visible_tqdm
+from tinygrad_kr.common.progress import visible_tqdm
 from tinygrad_kr.engine.transforms import vjp
 from tinygrad_kr.engine.tree import tree_leaves, tree_map
 from tinygrad_kr.errors import NonFiniteError, ShapeError
-from tinygrad_kr.gradcheck.companions import Companions, random_cotangent
+from tinygrad_kr.gradcheck.diagnosis import Evidence, patterns
+from tinygrad_kr.gradcheck.exact_properties import Companions, random_cotangent
+from tinygrad_kr.gradcheck.findings import Finding, Verdict
 from tinygrad_kr.gradcheck.judge import Judge
-from tinygrad_kr.gradcheck.patterns import Evidence, patterns
 from tinygrad_kr.gradcheck.problem import Budget, Leaf, Problem, Vector, array_of, name_of
 from tinygrad_kr.gradcheck.report import Report
 from tinygrad_kr.gradcheck.search import Progress, Search
-from tinygrad_kr.gradcheck.stencil import SIDES, Line, noise_of
-from tinygrad_kr.gradcheck.verdict import Finding, Verdict
+from tinygrad_kr.gradcheck.slopes import SIDES, Line, noise_of
 
 __all__ = ["GradientMismatch", "assert_gradients", "check_gradients"]
 

@@ -15,8 +15,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_kr.gradcheck.findings import Finding, Verdict
 from tinygrad_kr.gradcheck.problem import Leaf, Point, Problem, Vector
-from tinygrad_kr.gradcheck.stencil import (
+from tinygrad_kr.gradcheck.slopes import (
     EPS,
     Far,
     Line,
@@ -28,7 +29,6 @@ from tinygrad_kr.gradcheck.stencil import (
     moves_in_quanta,
     noise_of,
 )
-from tinygrad_kr.gradcheck.verdict import Finding, Verdict
 
 __all__ = ["Judge"]
 

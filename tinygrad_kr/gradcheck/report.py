@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_kr.gradcheck.findings import Companion, Finding, Verdict
 from tinygrad_kr.gradcheck.judge import Judge
 from tinygrad_kr.gradcheck.problem import Leaf, Problem, name_of
-from tinygrad_kr.gradcheck.verdict import Companion, Finding, Verdict
 
 __all__ = ["Report"]
 
@@ -176,7 +176,7 @@ class Report:
 
     def to_html(self) -> str:
         """Return the report as HTML: the text, the exact properties, and each small input as a heat-map of bars."""
-        from tinygrad_kr.gradcheck.pictures import html_of
+        from tinygrad_kr.gradcheck.figure import html_of
 
         return html_of(self)
 
@@ -197,7 +197,7 @@ class Report:
         MissingExtraError
             If matplotlib is not installed.
         """
-        from tinygrad_kr.gradcheck.pictures import figure_of
+        from tinygrad_kr.gradcheck.figure import figure_of
 
         return figure_of(self, path)
 

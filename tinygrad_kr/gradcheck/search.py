@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_kr.gradcheck.findings import Finding, Verdict
 from tinygrad_kr.gradcheck.judge import BLUR, BUDGET, NEGLIGIBLE, SAFETY, Judge
 from tinygrad_kr.gradcheck.problem import Leaf, Vector
-from tinygrad_kr.gradcheck.stencil import EPS, FIRST_STEP, Line, Together
-from tinygrad_kr.gradcheck.verdict import Finding, Verdict
+from tinygrad_kr.gradcheck.slopes import EPS, FIRST_STEP, Line, Together
 from tinygrad_kr.numerical import numerical_gradient
 
 __all__ = ["BOOK_STEP", "GAUSSIANS", "Search"]

@@ -17,10 +17,10 @@ from tinygrad_kr.nn.activations import (
     Tanh,
 )
 from tinygrad_kr.nn.convolution import AvgPool2d, Conv2d, MaxPool2d
-from tinygrad_kr.nn.layers import Dropout, Flatten, Linear, Sequential
+from tinygrad_kr.nn.inspection import layer_outputs
+from tinygrad_kr.nn.linear import Dropout, Flatten, Linear, Sequential
 from tinygrad_kr.nn.module import Module, unused_parameters
 from tinygrad_kr.nn.normalization import BatchNorm, LayerNorm
-from tinygrad_kr.nn.outputs import layer_outputs
 
 __all__ = [
     "ELU",

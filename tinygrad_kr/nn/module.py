@@ -11,13 +11,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_kr._tracebacks import drop_own_frames
+from tinygrad_kr.common.tracebacks import drop_own_frames
 from tinygrad_kr.engine.graph import mode
 from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.errors import DtypeError, GraphError
-from tinygrad_kr.misfits import misfits, nearest
-from tinygrad_kr.nn.drawing import drawn
-from tinygrad_kr.nn.tree import Branch, by_name, is_buffer, is_parameter, walk
+from tinygrad_kr.nn.contents import Branch, by_name, is_buffer, is_parameter, walk
+from tinygrad_kr.nn.summary import drawn
+from tinygrad_kr.parameters import misfits, nearest
 
 __all__ = ["Module", "unused_parameters"]
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_kr.optim.base import Optimizer
 from tinygrad_kr.optim.checks import number
+from tinygrad_kr.optim.optimizer import Optimizer
 
 __all__ = ["AdaGrad", "Adam", "AdamW", "RMSprop"]
 

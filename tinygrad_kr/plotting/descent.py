@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_kr._extras import require
+from tinygrad_kr.common.extras import require
 from tinygrad_kr.engine.graph import no_grad
 from tinygrad_kr.engine.tensor import raw
 from tinygrad_kr.errors import NonFiniteError, ShapeError

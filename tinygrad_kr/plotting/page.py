@@ -8,7 +8,7 @@ import warnings
 from functools import cache
 from typing import Any
 
-from tinygrad_kr._extras import require
+from tinygrad_kr.common.extras import require
 
 __all__ = [
     "BLUE",
@@ -69,7 +69,7 @@ class Page:
     def __init__(self, size: tuple[float, float], lang: str) -> None:
         if lang not in LANGUAGES:
             raise ValueError(f"lang must be one of {', '.join(map(repr, LANGUAGES))}, got {lang!r}")
-        self.figure: Any = require("tinygrad_kr._figure", "train", "drawing a picture").Figure(size)
+        self.figure: Any = require("tinygrad_kr.common.figure", "train", "drawing a picture").Figure(size)
         self.font = font_with_hangul() if lang == "ko" else None
         if lang == "ko" and self.font is None:
             warnings.warn(NO_HANGUL, stacklevel=3)

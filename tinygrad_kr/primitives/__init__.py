@@ -1,5 +1,23 @@
 """The catalogue of what can be differentiated, grouped as NumPy groups it."""
 
-from tinygrad_kr.primitives import activations, convolution, elementwise, linalg, losses, plain, reductions, shaping
+from tinygrad_kr.primitives import (
+    activations,
+    convolution,
+    elementwise,
+    linalg,
+    losses,
+    reductions,
+    shaping,
+    without_gradient,
+)
 
-__all__ = ["activations", "convolution", "elementwise", "linalg", "losses", "plain", "reductions", "shaping"]
+__all__ = [
+    "activations",
+    "convolution",
+    "elementwise",
+    "linalg",
+    "losses",
+    "reductions",
+    "shaping",
+    "without_gradient",
+]

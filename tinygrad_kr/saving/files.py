@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_kr._files import whole
+from tinygrad_kr.common.files import whole
 from tinygrad_kr.engine.tensor import raw
 from tinygrad_kr.errors import DataError, DtypeError
 from tinygrad_kr.saving import formats

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_kr._extras import require
+from tinygrad_kr.common.extras import require
 from tinygrad_kr.errors import DataError, DtypeError
 
 __all__ = ["NOTES", "from_npz", "from_safetensors", "to_npz", "to_safetensors"]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.errors import DataError
-from tinygrad_kr.misfits import misfits
+from tinygrad_kr.parameters import misfits
 
 __all__ = ["named_arrays", "require_fit", "write_into"]
 

@@ -1,5 +1,0 @@
-"""A picture of a computation graph: as SVG in a notebook or a file, or as text for Mermaid and Graphviz."""
-
-from tinygrad_kr.drawing.picture import Picture, draw
-
-__all__ = ["Picture", "draw"]

@@ -1,0 +1,407 @@
+"""What every vector-Jacobian product must be, whatever f is: exact properties, without finite differences.
+
+A vector-Jacobian product is linear in the cotangent; it is a function of its arguments only; it leaves them alone,
+and returns arrays of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygrad_kr.engine.tree import tree_leaves
+from tinygrad_kr.gradcheck.findings import Companion, Verdict
+from tinygrad_kr.gradcheck.judge import BUDGET, Judge
+from tinygrad_kr.gradcheck.layouts import LAYOUTS
+from tinygrad_kr.gradcheck.problem import Leaf, Point, Problem, Vector, array_of
+from tinygrad_kr.gradcheck.search import Search
+from tinygrad_kr.gradcheck.slopes import EPS, FIRST_STEP
+
+__all__ = ["Companions", "random_cotangent"]
+
+ROUNDINGS = 64
+"""How many roundings two ways to compute the same gradient may differ by."""
+MOVE = 2.0**-10
+"""By which share of itself an element is moved to get to a point close by: few functions end so near."""
+FLOAT32_TOLERANCE = 1e-3
+
+
+class Skip(Exception):
+    """A property that cannot be looked at here; the message says why."""
+
+
+class Broken(Exception):
+    """A property that does not hold; the message says what was seen."""
+
+
+@dataclass
+class Companions:
+    """The exact properties, looked at one after the other.
+
+    ``first`` is what the gradient function returned at the start, as it returned it. With ``already_wrong`` it is not
+    judged at a second point. ``second`` is that point, once there is one.
+    """
+
+    problem: Problem
+    judge: Judge
+    first: list[Any]
+    rng: np.random.Generator
+    already_wrong: bool = False
+    second: Point | None = None
+
+    def run(self) -> list[Companion]:
+        """Look at all of them."""
+        return [self._look(name, check) for name, check in self._checks()]
+
+    def only_shapes(self) -> Companion:
+        """Look at dtypes and shapes alone, without which nothing can be compared."""
+        return self._look("dtype and shape", self._dtype_and_shape)
+
+    def _checks(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        yield "dtype and shape", self._dtype_and_shape
+        yield "forward determinism", self._forward_determinism
+        yield "backward determinism", self._backward_determinism
+        yield "mutation", self._mutation
+        yield "aliasing", self._aliasing
+        yield "zero cotangent", self._zero_cotangent
+        yield "linearity", self._linearity
+        yield "stale cache", self._stale_cache
+        yield "repeated input", self._repeated_input
+        yield "layouts", self._layouts
+        yield "float32", self._float32
+
+    @staticmethod
+    def _look(name: str, check: Callable[[], None]) -> Companion:
+        try:
+            with np.errstate(all="ignore"):
+                check()
+        except Skip as reason:
+            return Companion(name, Verdict.INCONCLUSIVE, str(reason))
+        except Broken as seen:
+            return Companion(name, Verdict.FAIL, str(seen))
+        except Exception as error:  # of the user's functions: it must not cost what was found so far
+            return Companion(name, Verdict.INCONCLUSIVE, f"{type(error).__name__}: {error}")
+        return Companion(name, Verdict.PASS)
+
+    # The properties
+
+    def _dtype_and_shape(self) -> None:
+        for leaf, g in self._checked(self.first):
+            if g is None:
+                raise Broken(f"no gradient (None) for {leaf.name} {leaf.shape}, which holds floats")
+            if g.shape != leaf.shape:
+                raise Broken(f"the gradient for {leaf.name} must have its shape {leaf.shape}, got {g.shape}")
+            if g.dtype.kind != "f" or g.itemsize < 8:
+                raise Broken(f"the gradient for {leaf.name} (float64 in the check) is {g.dtype}: digits are lost")
+
+    def _forward_determinism(self) -> None:
+        start, center = self.problem.start, self.judge.center
+        again = self._value(start)
+        if np.array_equal(again, center, equal_nan=True):
+            return
+        nearby = center if self.close is None else self._value(self.close)
+        if np.any(np.abs(again - center) > self._reordered(np.abs(center), np.abs(nearby - center))):
+            raise Broken(
+                f"f gives two values at the same point, {_apart(again, center)}\n"
+                "    fix the seed of what is random in it, or switch it off (dropout)"
+            )
+
+    def _backward_determinism(self) -> None:
+        again = self._gradient(self.problem.start, self.judge.weights)
+        for leaf, g, first in self._pairs(again, self.first):
+            if self._differ(leaf, g, first):
+                raise Broken(f"the gradient for {leaf.name} differs between two calls, {_apart(g, first)}")
+
+    def _mutation(self) -> None:
+        arguments = self.problem.arguments(self.problem.start)
+        cotangent = self.problem.structured(self.judge.weights)
+        owned = [x for x in tree_leaves([arguments, cotangent]) if isinstance(x, np.ndarray)]
+        before = [x.tobytes() for x in owned]
+        self._require(evaluations=1, gradients=1)
+        self.problem.call(arguments, self.problem.start)
+        self._unchanged(owned, before, "f changes its input in place")
+        self.problem.gradient_of(arguments, cotangent, self.problem.start)
+        self._unchanged(owned, before, "gradient changes its input or its cotangent in place")
+
+    @staticmethod
+    def _unchanged(arrays: list[NDArray[Any]], before: list[bytes], what: str) -> None:
+        for array, content in zip(arrays, before, strict=True):
+            if array.tobytes() != content:
+                raise Broken(f"{what}: the array of shape {array.shape}; work on a copy")
+
+    def _aliasing(self) -> None:
+        arguments = self.problem.arguments(self.problem.start)
+        cotangent = self.problem.structured(self.judge.weights)
+        self._require(evaluations=1, gradients=1)
+        output = [array_of(part) for part in tree_leaves(self.problem.call(arguments, self.problem.start))]
+        owners = [("an input", x) for x in tree_leaves(arguments) if isinstance(x, np.ndarray)]
+        owners += [("the cotangent", np.asarray(v)) for v in tree_leaves(cotangent)]
+        owners += [("the output", y) for y in output]
+        gradients = self.problem.gradient_of(arguments, cotangent, self.problem.start)
+        for leaf, g in self._checked(gradients):
+            for owner, array in owners:
+                if g is not None and np.shares_memory(g, array):
+                    raise Broken(f"the gradient for {leaf.name} shares memory with {owner}; return a copy")
+            if g is not None:
+                owners.append((f"that for {leaf.name}", g))
+
+    def _zero_cotangent(self) -> None:
+        zero = self._gradient(self.problem.start, np.zeros_like(self.judge.weights))
+        for leaf, g, first in self._pairs(zero, self.first):
+            if np.any(g[np.isfinite(first)] != 0):
+                largest = float(np.nanmax(np.abs(g)))
+                raise Broken(f"with a cotangent of zeros the gradient for {leaf.name} is not 0 but up to {largest:.3g}")
+
+    def _linearity(self) -> None:
+        a, b = 0.7390851332151607, -1.3247179572447460
+        other = self.problem.rounded(random_cotangent(self.rng, self.judge.weights.size))
+        combined = self._gradient(self.problem.start, a * self.judge.weights + b * other)
+        second = self._gradient(self.problem.start, other)
+        for leaf, g, g2, first in self._pairs(combined, second, self.first):
+            with np.errstate(all="ignore"):
+                expected = a * first + b * g2
+                largest = float(np.max(np.abs(first) + np.abs(g2), initial=0))
+                allowed = ROUNDINGS * (self._eps * largest + self._rounding(leaf, self.judge.weights, other))
+                off = np.abs(g - expected)
+                if np.any(off > allowed):
+                    allowed = allowed + 2 * self.judge.lost_digits[leaf.position]
+            if np.any(off[np.isfinite(expected)] > np.broadcast_to(allowed, off.shape)[np.isfinite(expected)]):
+                worst = np.unravel_index(np.nanargmax(off), off.shape)
+                where = f"[{', '.join(map(str, worst))}]" if leaf.shape else ""
+                raise Broken(
+                    f"the gradient for {leaf.name} is not linear in the cotangent: "
+                    f"at {leaf.name}{where} that of a*v1 + b*v2 is {g[worst]:.10g}, off by {off[worst]:.2g} "
+                    f"from a times that of v1 + b times that of v2, {expected[worst]:.10g}"
+                )
+
+    def _rounding(self, leaf: Leaf, *cotangents: Vector) -> Any:
+        """Return what the rounding of f is worth in a slope over the scale of each element."""
+        weight = np.sum(np.abs(cotangents), axis=0)
+        noise = self.judge.noise.at(np.abs(self.judge.center), FIRST_STEP)
+        return float(weight @ noise) / np.minimum(self.problem.sizes[leaf.position], 1)
+
+    @property
+    def _eps(self) -> float:
+        return float(np.max(self.problem.output_rounding, initial=EPS))
+
+    def _stale_cache(self) -> None:
+        """Call at x1, far away, at x2 close by and at x1 again: the last must be the first, and the others right.
+
+        Far away may not lie in the domain of f. What is remembered from there shows afterwards in any case; there, a
+        gradient is then taken for a remembered one only if it is that at x1, though the slope is not.
+        """
+        if self.close is None:
+            raise Skip("f is not finite at the second points that were tried")
+        far, in_domain = self._far_away()
+        far_gradient = self._gradient_if_any(far)
+        there, self.second = self._gradient(self.close, self.judge.weights), self.close
+        again = self._gradient(self.problem.start, self.judge.weights)
+        for leaf, g, first in self._pairs(again, self.first):
+            if self._differ(leaf, g, first):
+                raise Broken(
+                    f"called at x1, x2 and x1 again, the gradient for {leaf.name} differs between the first and the "
+                    f"third call, {_apart(g, first)}: it remembers an earlier call"
+                )
+        if self.already_wrong:
+            return
+        self._right_at(self.close, there)
+        if not in_domain:
+            pairs = zip(far_gradient, self.first, strict=True)
+            far_gradient = [g if g is not None and np.array_equal(g, first) else None for g, first in pairs]
+        if any(g is not None for g in far_gradient):
+            self._right_at(far, far_gradient)
+
+    def _far_away(self) -> tuple[Point, bool]:
+        """Return a point with the same values in other places, and whether that must lie in the domain of f.
+
+        Rows can be exchanged: they are the samples of a batch, or the units of a layer. The elements of a vector may
+        mean different things, and a square matrix may have to be symmetric.
+        """
+        start = self.problem.start
+        has_rows = [x.ndim > 1 and x.shape[0] > 1 and x.shape != x.T.shape for x in start]
+        if any(has_rows):
+            return [np.roll(x, 1, axis=0) if rows else x for x, rows in zip(start, has_rows, strict=True)], True
+        return [np.roll(x, 1) for x in start], False
+
+    def _gradient_if_any(self, point: Point) -> list[Any]:
+        """Return the gradient at a point that the user's functions may refuse: None for each leaf then."""
+        try:
+            if np.all(np.isfinite(self._value_nearby(point))):
+                return self._gradient(point, self.judge.weights)
+        except Skip:
+            raise
+        except Exception:  # outside the domain the user's functions may do as they like
+            pass
+        return [None] * len(point)
+
+    def _right_at(self, point: Point, gradient: list[Any]) -> None:
+        """Judge the gradient at another point along one direction for each leaf."""
+        claimed = [g if g is not None and g.shape == x.shape else None for g, x in zip(gradient, point, strict=True)]
+        self._require(evaluations=1)
+        search = Search(self.judge.at(point), claimed, self.rng, progress=lambda items: items)
+        for leaf, g in self._checked(claimed):
+            if g is None or not leaf.size:
+                continue
+            wrong = [
+                f for f in search.along(search.all_at_once(leaf)) if f.verdict is Verdict.FAIL and f.index is not None
+            ]
+            if wrong:
+                self.second = point
+                raise Broken(
+                    f"called at a second point, {wrong[0].label} of the gradient is wrong there: given "
+                    f"{wrong[0].claimed:.10g}, true {wrong[0].estimate:.10g} +- {wrong[0].bar:.1g}, off by "
+                    f"{wrong[0].error:.2g}"
+                )
+        self._require(evaluations=1)
+
+    def _repeated_input(self) -> None:
+        """One array passed as two inputs must give what two equal arrays give."""
+        inputs = [leaf for leaf in self.problem.leaves[: self.problem.first_parameter] if leaf.size]
+        twins = [(a, b) for i, a in enumerate(inputs) for b in inputs[i + 1 :] if a.shape == b.shape]
+        if not twins:
+            raise Skip("no two inputs have the same shape")
+        a, b = twins[0]
+        point = list(self.problem.start)
+        point[b.position] = point[a.position].copy()
+        if not np.all(np.isfinite(self._value_nearby(point))):
+            raise Skip(f"f is not finite where {b.name} is {a.name}")
+        separate = self._gradient(point, self.judge.weights)
+        shared = dict.fromkeys((a.position, b.position), point[a.position].copy())
+        made: dict[int, Any] = {}
+
+        def same(array: Any) -> Any:
+            is_twin = any(array is point[position] for position in shared)
+            return made.setdefault(0, shared[a.position]) if is_twin else np.array(array)
+
+        self._require(gradients=1)
+        together = self.problem.gradient(point, self.judge.weights, layout=same)
+        for leaf, g, expected in self._pairs(together, separate):
+            if self._differ(leaf, g, expected):
+                raise Broken(
+                    f"with the same array as {a.name} and as {b.name}, the gradient for {leaf.name} differs from that "
+                    f"with two equal arrays, {_apart(g, expected)}"
+                )
+
+    def _layouts(self) -> None:
+        refused = []
+        for name in ("Fortran-ordered", "strided", "read-only"):  # PyTorch takes no reversed ones
+            self._require(gradients=1)
+            try:
+                gradient = self.problem.gradient(self.problem.start, self.judge.weights, layout=LAYOUTS[name])
+            except ValueError as error:
+                if "destination is read-only" in str(error) or "output array is read-only" in str(error):
+                    raise Broken("the gradient function writes to an input: a read-only one raises") from error
+                refused.append(f"{name} inputs are refused: {error}")  # aloud, which is not wrong
+                continue
+            for leaf, g, first in self._pairs(gradient, self.first):
+                allowed = ROUNDINGS * (
+                    self._eps * np.abs(first).max(initial=0) + self._rounding(leaf, self.judge.weights)
+                )
+                if np.any(np.abs(g - first) > allowed):
+                    raise Broken(f"the gradient for {leaf.name} is another one for {name} inputs, {_apart(g, first)}")
+        if refused:
+            raise Skip("; ".join(refused))
+
+    def _float32(self) -> None:
+        if all(leaf.dtype.itemsize >= 8 for leaf in self.problem.leaves):
+            raise Skip("the inputs are float64")
+        eps = max(float(np.finfo(leaf.dtype).eps) for leaf in self.problem.leaves)
+        self._require(gradients=2)
+        single = self.problem.gradient(self.problem.start, self.judge.weights, dtypes=True)
+        shaken = self._gradient(moved(self.rng, self.problem.start, -eps, eps), self.judge.weights)
+        noise = eps * float(np.linalg.norm(self.judge.weights * self.judge.center))  # of f in that dtype
+        for leaf, g, nearby, first in self._pairs(single, shaken, self.first):
+            scale = float(np.max(np.abs(first), initial=0))
+            conditioning = np.abs(nearby - first) + noise / np.minimum(self.problem.sizes[leaf.position], 1)
+            allowed = max(FLOAT32_TOLERANCE, ROUNDINGS * eps) * scale + ROUNDINGS * conditioning
+            if not np.all(np.abs(g - first) <= allowed):
+                raise Broken(f"the backward pass in {leaf.dtype} is far from that in float64, {_apart(g, first)}")
+
+    # What they share
+
+    def _require(self, **calls: int) -> None:
+        """Stop looking if so many calls are more than the budget allows."""
+        if not self.problem.affords(**calls):
+            raise Skip(BUDGET)
+
+    def _value(self, point: Point) -> Vector:
+        self._require(evaluations=1)
+        return self.problem.value(point)
+
+    def _value_nearby(self, point: Point) -> Vector:
+        self._require(evaluations=1)
+        return self.problem.value_nearby(point)
+
+    def _gradient(self, point: Point, cotangent: Vector) -> list[Any]:
+        """Return a copy of the gradient."""
+        self._require(gradients=1)
+        return [None if g is None else np.array(g) for g in self.problem.gradient(point, cotangent)]
+
+    def _differ(self, leaf: Leaf, g: Vector, expected: Vector) -> bool:
+        """Whether two gradients differ by more than sums in another order may: those over a set, or in threads."""
+        if np.array_equal(g, expected, equal_nan=True):
+            return False
+        nearby = self.first if self.close is None else self._gradient(self.close, self.judge.weights)
+        change = np.abs(nearby[leaf.position] - self.first[leaf.position])
+        allowed = self._reordered(np.abs(expected).max(), change.max())
+        return not np.all((np.abs(g - expected) <= allowed) | (np.isnan(g) & np.isnan(expected)))
+
+    @cached_property
+    def close(self) -> Point | None:
+        """A point close by where f is finite: towards 0, which leads out of few domains, or away from it."""
+        rng = np.random.default_rng(self.judge.seed)
+        points = (moved(rng, self.problem.start, *shares) for shares in ((-MOVE, -MOVE / 2), (MOVE / 2, MOVE)))
+        return next((point for point in points if np.all(np.isfinite(self._value_nearby(point)))), None)
+
+    def _reordered(self, size: Any, change: Any) -> Any:
+        """Return what another order of summation may do to what has a size, and changes that much nearby.
+
+        Terms that cancel show in the change: moved by a share of themselves, they cancel no more.
+        """
+        return ROUNDINGS * self._eps * (size + np.nan_to_num(change, posinf=0.0) / MOVE)
+
+    def _checked(self, gradients: list[Any]) -> list[tuple[Leaf, Any]]:
+        return [
+            (leaf, gradients[leaf.position]) for leaf in self.problem.leaves if leaf.position in self.problem.checked
+        ]
+
+    def _pairs(self, *gradients: list[Any]) -> Iterator[tuple[Any, ...]]:
+        """Yield each leaf with its gradients, where all have its shape."""
+        for leaf in self.problem.leaves:
+            entries = [g[leaf.position] for g in gradients]
+            if all(g is not None and g.shape == leaf.shape for g in entries):
+                yield leaf, *(np.asarray(g, dtype=np.float64) for g in entries)
+
+
+def random_cotangent(rng: np.random.Generator, size: int) -> Vector:
+    """Signs with magnitudes from 1/2 to 3/2: never constant, no output missing."""
+    return np.asarray(rng.uniform(0.5, 1.5, size) * rng.choice([-1.0, 1.0], size))
+
+
+def moved(rng: np.random.Generator, point: Point, least: float, most: float) -> Point:
+    """Another point: every element moved by a random share of itself, alike across the diagonal if it is symmetric."""
+    other = []
+    for x in point:
+        share = rng.uniform(least, most, x.shape)
+        other.append(np.asarray(x * (1 + ((share + np.swapaxes(share, -1, -2)) / 2 if _is_symmetric(x) else share))))
+    return other
+
+
+def _is_symmetric(x: NDArray[Any]) -> bool:
+    """Whether each matrix is the same across its diagonal, but for signs: a gradient may hold for such alone."""
+    return x.ndim > 1 and np.array_equal(np.abs(x), np.abs(np.swapaxes(x, -1, -2)))
+
+
+def _apart(a: NDArray[Any], b: NDArray[Any]) -> str:
+    """Say how far two arrays are apart."""
+    with np.errstate(all="ignore"):
+        off = np.abs(a - b)
+        largest = float(np.nanmax(off)) if np.any(np.isfinite(off)) else float("nan")
+        scale = float(np.nanmax(np.abs(b))) if np.any(np.isfinite(b)) else 0.0
+    relative = f", {largest / scale:.1e} of the largest" if scale else ""
+    return f"by up to {largest:.3g}{relative}"

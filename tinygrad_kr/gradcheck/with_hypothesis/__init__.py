@@ -1,0 +1,1 @@
+"""Gradient checks with hypothesis: a declaration that becomes property tests, and strategies for array functions."""

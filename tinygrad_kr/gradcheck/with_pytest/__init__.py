@@ -1,0 +1,1 @@
+"""Gradient checks in pytest: a plugin with two fixtures, and the report of a session."""
