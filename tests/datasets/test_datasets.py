@@ -31,13 +31,13 @@ from tinygrad_kr.datasets import (
     batches,
     load_mnist,
     load_mnist_sample,
-    make_sample,
     mnist,
     one_hot,
     read_idx,
     sample_batch,
 )
 from tinygrad_kr.errors import DataError, DtypeError, LabelError, ShapeError
+from tools import make_sample
 
 NAMES = [file.name for file in mnist.MNIST]
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "mnist"
@@ -612,7 +612,7 @@ def test_importing_takes_numpy_and_the_standard_library_only() -> None:
     assert run.stdout.strip() == "['numpy', 'tinygrad_kr'] False"
 
 
-@pytest.mark.parametrize("name", ["idx", "minibatch", "mnist", "make_sample"])
+@pytest.mark.parametrize("name", ["idx", "minibatch", "mnist"])
 def test_the_examples_run(name: str) -> None:
     assert doctest.testmod(importlib.import_module(f"tinygrad_kr.datasets.{name}")).failed == 0
 

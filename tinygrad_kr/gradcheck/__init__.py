@@ -20,7 +20,7 @@ else:
         {
             "check": ["GradientMismatch", "assert_gradients", "check_gradients"],
             "report": ["Report"],
-            "verdict": ["Companion", "Finding", "Verdict"],
+            "findings": ["Companion", "Finding", "Verdict"],
         },
     )
 

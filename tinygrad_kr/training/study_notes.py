@@ -16,9 +16,10 @@ from tinygrad_kr.engine.graph import no_grad
 from tinygrad_kr.errors import NonFiniteError
 from tinygrad_kr.models import TwoLayerNet
 from tinygrad_kr.numerical import Progress, numerical_gradient
-from tinygrad_kr.training import Row, Trainer
 from tinygrad_kr.training.divergence import Watch
 from tinygrad_kr.training.evaluation import measured
+from tinygrad_kr.training.state import Row
+from tinygrad_kr.training.trainer import Trainer
 
 __all__ = [
     "Difference",
