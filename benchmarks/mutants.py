@@ -210,7 +210,7 @@ def copied(there: Path) -> Path:
 
 def tested(there: Path, tests: tuple[str, ...], profile: str, limit: float | None = None) -> tuple[bool, str]:
     """Return whether all tests pass, and if not, which did not; one that never ends fails."""
-    files = [str(path) for name in tests for path in (there / "tests").rglob(f"{name}.py")]
+    files = [str(path.relative_to(there)) for name in tests for path in (there / "tests").rglob(f"{name}.py")]
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", "-x", "-q", "--tb=line", "-p", "no:cacheprovider", *files],
         cwd=there,

@@ -475,8 +475,8 @@ import sys
 
 def test_nothing_was_loaded_for_nothing():
     loaded = {name for name in sys.modules if name.startswith("tinygrad_kr")}
-    packages = {"tinygrad_kr", "tinygrad_kr.common.lazy", "tinygrad_kr.gradcheck"}
-    assert loaded == {*packages, "tinygrad_kr.gradcheck.with_pytest.plugin"}
+    packages = {"tinygrad_kr", "tinygrad_kr.common", "tinygrad_kr.common.lazy", "tinygrad_kr.gradcheck"}
+    assert loaded == {*packages, "tinygrad_kr.gradcheck.with_pytest", "tinygrad_kr.gradcheck.with_pytest.plugin"}
     assert not {"numpy", "hypothesis", "matplotlib", "tqdm"} & set(sys.modules)
 """
 WITHOUT_NUMPY = """

@@ -352,6 +352,6 @@ def test_examples_in_docstrings() -> None:
 
 @pytest.mark.parametrize("module", ["strategies", "properties"])
 def test_without_hypothesis_the_error_names_the_extra(module: str) -> None:
-    code = f"import sys; sys.modules['hypothesis'] = None; import tinygrad_kr.gradcheck.{module}"
+    code = f"import sys; sys.modules['hypothesis'] = None; import tinygrad_kr.gradcheck.with_hypothesis.{module}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "MissingExtraError" in done.stderr and "pip install 'tinygrad_kr[test]'" in done.stderr
