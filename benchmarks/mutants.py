@@ -194,7 +194,7 @@ def tried(mutant: Mutant, tests: tuple[str, ...], limit: float) -> Outcome:
         there = copied(Path(folder))
         (there / mutant.path).write_text(mutant.text)
         passed, by = tested(there, tests, "few", limit)
-        drawing = tuple(name for name in tests if "hypothesis" in (there / "tests" / f"{name}.py").read_text())
+        drawing = tuple(name for name in tests if "hypothesis" in _file(there, name).read_text())
         if passed and drawing:
             passed, by = tested(there, drawing, "ci", limit)
     return Outcome(mutant, passed, by, perf_counter() - start)
@@ -210,7 +210,7 @@ def copied(there: Path) -> Path:
 
 def tested(there: Path, tests: tuple[str, ...], profile: str, limit: float | None = None) -> tuple[bool, str]:
     """Return whether all tests pass, and if not, which did not; one that never ends fails."""
-    files = [str(path.relative_to(there)) for name in tests for path in (there / "tests").rglob(f"{name}.py")]
+    files = [str(_file(there, name).relative_to(there)) for name in tests]
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", "-x", "-q", "--tb=line", "-p", "no:cacheprovider", *files],
         cwd=there,
@@ -228,6 +228,11 @@ def tested(there: Path, tests: tuple[str, ...], profile: str, limit: float | Non
         return False, f"still running after {limit:.0f} s"
     failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
     return process.returncode == 0, (failed or output.strip().splitlines() or [""])[-1].partition(" - ")[0]
+
+
+def _file(there: Path, name: str) -> Path:
+    """Return the file of tests of a name, in whichever folder."""
+    return next((there / "tests").rglob(f"{name}.py"))
 
 
 def outcomes(mutants: list[Mutant], tests: tuple[str, ...], limit: float, jobs: int) -> Iterator[Outcome]:
@@ -258,7 +263,7 @@ def main(argv: list[str] | None = None) -> int:
         for mutant in mutants:
             print(f"{mutant.place}\n{mutant.difference()}")
         return 0
-    tests = tuple(name for name in options.tests if (ROOT / "tests" / f"{name}.py").exists())
+    tests = tuple(options.tests)
     start = perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         passed, by = tested(copied(Path(folder)), tests, "few")
