@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from tinygrad_kr import cli
-from tinygrad_kr.cli import network, networks
+from tinygrad_kr.cli import networks, run_folder, train
+from tinygrad_kr.cli.train_options import OPTIMIZERS, TrainOptions
 from tinygrad_kr.saving import load, load_weights
 
 FACTORY = """
@@ -92,13 +93,13 @@ def test_it_checks_trains_and_writes(model: str, capsys: pytest.CaptureFixture[s
 
 def test_the_sizes_of_the_networks() -> None:
     sizes = {}
-    for name in networks.NETWORKS:
-        net = networks.build(name, np.random.default_rng(0), np.float32)
+    for name in ("mlp", "cnn"):
+        net = networks.NETWORKS[name].build(TrainOptions.given({"model": name}), np.random.default_rng(0))
         sizes[name] = sum(parameter.size for _, parameter in net.named_parameters())
     assert sizes == {"mlp": 235_146, "cnn": 61_706}  # LeNet-5 as it is usually built
 
 
-@pytest.mark.parametrize("optimizer", list(network.OPTIMIZERS))
+@pytest.mark.parametrize("optimizer", list(OPTIMIZERS))
 def test_each_optimizer_learns_with_its_default_rate(optimizer: str) -> None:
     assert cli.main([*SMALL, "--optimizer", optimizer, "--epochs", "2", "--quiet", "--out", "out"]) == 0
     assert float(without_seconds("out")[-1]["test_accuracy"]) > 0.7
@@ -131,7 +132,7 @@ def test_an_interrupted_run_resumes_to_the_same_numbers(
     assert cli.main([*arguments[:-1], "--quiet", "--out", "other", "--seed", "6"]) == 0
     assert without_seconds("whole") != without_seconds("other")
     with monkeypatch.context() as patch:
-        line, lines = network.results.line, []
+        line, lines = run_folder.line, []
 
         def interrupting(row: Any) -> str:
             lines.append(row)
@@ -139,7 +140,7 @@ def test_an_interrupted_run_resumes_to_the_same_numbers(
                 signal.raise_signal(signal.SIGINT)
             return line(row)
 
-        patch.setattr(network.results, "line", interrupting)
+        patch.setattr(run_folder, "line", interrupting)
         capsys.readouterr()
         assert cli.main([*arguments, "parts"]) == 130
     assert error_line(capsys) == "tinygrad_kr: error: interrupted; go on with: train --resume parts\n"
@@ -155,14 +156,14 @@ def test_ctrl_c_after_the_training_can_go_on_too(
     where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(network.results, where, lambda *_: signal.raise_signal(signal.SIGINT))
+        patch.setattr(run_folder, where, lambda *_: signal.raise_signal(signal.SIGINT))
         assert cli.main([*SMALL, "--epochs", "1", "--quiet", "--out", "out"]) == 130
     assert error_line(capsys) == "tinygrad_kr: error: interrupted; go on with: train --resume out\n"
     assert {path.name for path in Path("out").iterdir()} == {"settings.json", "checkpoint.safetensors"}
     assert cli.main(["train", "--resume", "out", "--model", "nets.py:small"]) == 0
     assert {path.name for path in Path("out").iterdir()} == WRITTEN
     with monkeypatch.context() as patch:
-        patch.setattr(network, "build", lambda *_: signal.raise_signal(signal.SIGINT))
+        patch.setattr(train, "network_of", lambda *_: signal.raise_signal(signal.SIGINT))
         assert cli.main(["train", "--resume", "out", "--model", "nets.py:small", "--epochs", "2"]) == 130
     assert "go on with: train --resume out" in error_line(capsys)
 
@@ -171,11 +172,11 @@ def test_ctrl_c_after_the_training_can_go_on_too(
 @pytest.mark.parametrize(
     ("when", "said", "left"),
     [
-        ("plot_digits", "nothing was written", set()),
-        ("replace", "everything was written to out before", WRITTEN - {"checkpoint.safetensors"}),
+        ("plot_digits", "go on with: train --resume out", {"settings.json", "checkpoint.safetensors"}),
+        ("replace", "go on with: train --resume out", WRITTEN),
     ],
 )
-def test_ctrl_c_at_the_end_of_a_run_without_a_checkpoint(
+def test_ctrl_c_at_the_end_of_a_run_of_two_layers(
     when: str, said: str, left: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     replace = os.replace
@@ -185,7 +186,7 @@ def test_ctrl_c_at_the_end_of_a_run_without_a_checkpoint(
             signal.raise_signal(signal.SIGINT)
         replace(*paths)
 
-    monkeypatch.setattr(os if when == "replace" else network.results, when, interrupting)
+    monkeypatch.setattr(os if when == "replace" else run_folder, when, interrupting)
     assert cli.main(["train", "--hidden", "4", "--epochs", "1", "--quiet", "--out", "out"]) == 130
     assert error_line(capsys) == f"tinygrad_kr: error: interrupted; {said}\n"
     assert {path.name for path in Path(".").glob("out/*")} == left

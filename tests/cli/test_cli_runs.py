@@ -17,7 +17,7 @@ from PIL import Image
 from tinygrad_kr import cli
 from tinygrad_kr.cli import datasets, plot
 from tinygrad_kr.cli.predict import DARK_GROUND, LIGHT_GROUND, light_border
-from tinygrad_kr.cli.runs import open_run
+from tinygrad_kr.cli.run_folder import open_run
 from tinygrad_kr.datasets import load_mnist_sample, mnist
 from tinygrad_kr.saving import load, save
 

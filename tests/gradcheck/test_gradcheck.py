@@ -359,7 +359,8 @@ def scaled(net: TwoLayerNet, x: Array, t: Array, v: Array, wrong: str = "") -> d
     with no_grad():
         params = {name: Tensor(p.data, requires_grad=True) for name, p in net.params.items()}
     twin = TwoLayerNet(4, 3, 2, activation="tanh")
-    twin.params = params
+    for name, parameter in params.items():
+        setattr(twin, name, parameter)
     from tinygrad_kr.engine.graph import recording
 
     with recording():

@@ -39,11 +39,15 @@ from tinygrad_kr.plotting import (
     plot_weights,
 )
 from tinygrad_kr.plotting.page import font_with_hangul
-from tinygrad_kr.training import Epoch, Row
+from tinygrad_kr.training import Row
 
 
-def history(epochs: int) -> list[Epoch]:
-    return [Epoch(n, 2 / n, 1 - 0.3 / n, 1 - 0.5 / n, 0.1) for n in range(1, epochs + 1)]
+def row(epoch: int, loss: float, train: float, test: float) -> Row:
+    return Row(epoch, 10 * epoch, 0.1, loss, metrics={"train_accuracy": train, "test_accuracy": test})
+
+
+def history(epochs: int) -> list[Row]:
+    return [row(n, 2 / n, 1 - 0.3 / n, 1 - 0.5 / n) for n in range(1, epochs + 1)]
 
 
 def pixels(path: Path, color: str) -> int:
@@ -112,8 +116,8 @@ def test_wrong_ones_are_marked_in_red_and_only_they(tmp_path: Path, count: int, 
 
 def test_no_global_state_of_pyplot(tmp_path: Path) -> None:
     code = (
-        "import sys; from tinygrad_kr.plotting import plot_history; from tinygrad_kr.training import Epoch;"
-        f"plot_history([Epoch(1, 1.0, 0.5, 0.5, 0.1)], {str(tmp_path / 'curve.png')!r});"
+        "import sys; from tinygrad_kr.plotting import plot_history; from tinygrad_kr.training import Row;"
+        f"plot_history([Row(1, 10, 0.1, 1.0)], {str(tmp_path / 'curve.png')!r});"
         "print('matplotlib.pyplot' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import os
@@ -26,7 +25,8 @@ from hypothesis.extra import numpy as hnp
 
 from tinygrad_kr import Tensor, no_grad
 from tinygrad_kr import functional as F
-from tinygrad_kr.cli.results import write_settings
+from tinygrad_kr.cli.run_folder import write_settings
+from tinygrad_kr.cli.train_options import TrainOptions
 from tinygrad_kr.diagram import draw
 from tinygrad_kr.errors import DataError, DtypeError, MutationError
 from tinygrad_kr.gradcheck import html
@@ -393,7 +393,7 @@ def test_a_file_keeps_its_mode(path: Path, mode: int) -> None:
     [
         ("graph.svg", lambda path: draw(Tensor([1.0], requires_grad=True) * 2).save(path)),
         ("page.html", lambda path: html.write(path, "<p>")),
-        ("settings.json", lambda path: write_settings(path.parent, argparse.Namespace(), "digits", None, None)),
+        ("settings.json", lambda path: write_settings(path.parent, TrainOptions.given({}), "digits", None, None)),
     ],
 )
 def test_what_else_is_written_keeps_its_mode_and_is_whole(

@@ -17,7 +17,7 @@ from tinygrad_kr.common.progress import visible_tqdm
 from tinygrad_kr.gradcheck import check_gradients
 from tinygrad_kr.optim import SGD
 from tinygrad_kr.plotting.page import Page
-from tinygrad_kr.training import Epoch, Trainer
+from tinygrad_kr.training import Row, Trainer
 
 FIGURES: dict[str, Callable[[], Any]] = {
     "plot_activation_histograms": lambda: plotting.plot_activation_histograms({"relu": np.arange(4.0)}),
@@ -26,7 +26,7 @@ FIGURES: dict[str, Callable[[], Any]] = {
     "plot_descent": lambda: plotting.plot_descent(lambda x: np.sum(x**2), [[1.0, 1.0], [0.0, 0.0]]),
     "plot_digits": lambda: plotting.plot_digits(np.zeros((1, 4)), np.array([0]), np.array([0])),
     "plot_gradient_sizes": lambda: plotting.plot_gradient_sizes({"net": [np.ones(2)]}),
-    "plot_history": lambda: plotting.plot_history([Epoch(1, 2.0, 0.5, 0.5, 0.1)]),
+    "plot_history": lambda: plotting.plot_history([Row(1, 10, 0.1, 2.0)]),
     "plot_vanishing_gradients": lambda: plotting.plot_vanishing_gradients(["relu"], depth=2, width=3),
     "plot_weights": lambda: plotting.plot_weights(np.ones((4, 1))),
     "Report.plot": lambda: check_gradients(lambda x: np.sum(x**2), np.ones(2)).plot(),

@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any
 
 from tinygrad_kr.cli.options import say
 from tinygrad_kr.datasets import mnist
 from tinygrad_kr.errors import DataError
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_arguments", "run"]
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command to those of a parser."""
-    parser = commands.add_parser("datasets", help="list, fetch and verify the data", allow_abbrev=False)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to a parser."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="list|fetch|verify")
     actions.add_parser("list", help="say which there are, and where", allow_abbrev=False)
     folder = "the folder (default: that of TINYGRAD_KR_DATA, or the user's cache)"

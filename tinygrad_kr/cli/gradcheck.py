@@ -23,6 +23,7 @@ import numpy as np
 
 import tinygrad_kr
 from tinygrad_kr import errors
+from tinygrad_kr.cli.options import UsageError
 from tinygrad_kr.common.extras import require
 from tinygrad_kr.errors import GraphError, MissingExtraError, UnsupportedError
 from tinygrad_kr.gradcheck.check import check_gradients
@@ -32,7 +33,7 @@ from tinygrad_kr.gradcheck.problem import name_of
 from tinygrad_kr.gradcheck.report import Report
 from tinygrad_kr.parameters import nearest
 
-__all__ = ["STATUS", "CommandError", "add_parser", "run"]
+__all__ = ["STATUS", "CommandError", "add_arguments", "run"]
 
 STATUS = {Verdict.PASS: 0, Verdict.KINK: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
 """The exit statuses; 2 is for what could not be checked."""
@@ -58,7 +59,7 @@ SHAPE = r"\d+(?:x\d+)*"
 Draw = Callable[["np.random.Generator"], Any]
 
 
-class CommandError(Exception):
+class CommandError(UsageError):
     """What was asked for cannot be checked."""
 
 
@@ -73,21 +74,10 @@ class Input:
     draw: Draw
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command to those of a parser.
-
-    Parameters
-    ----------
-    commands : what ``ArgumentParser.add_subparsers`` returned
-    """
-    parser = commands.add_parser(
-        "gradcheck",
-        help="check a gradient against finite differences with error bars",
-        description="Check a gradient against finite differences that carry their own error bars.",
-        epilog=INPUTS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to a parser."""
+    parser.description = "Check a gradient against finite differences that carry their own error bars."
+    parser.epilog, parser.formatter_class = INPUTS, argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("function", metavar="MODULE:FUNCTION", help="what to differentiate; FILE.py:FUNCTION will do too")
     add(

@@ -1,4 +1,4 @@
-"""Networks of layers that the command line can train: two of its own, and the user's."""
+"""The networks that the command line trains: how each is made, fed, described and proven."""
 
 from __future__ import annotations
 
@@ -8,84 +8,104 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tinygrad_kr import functional as F
 from tinygrad_kr import nn
 from tinygrad_kr.cli.gradcheck import function_at, importable, raised
 from tinygrad_kr.cli.options import UsageError
-from tinygrad_kr.engine.graph import no_grad
-from tinygrad_kr.engine.tensor import raw
+from tinygrad_kr.cli.proofs import prove_along_directions, prove_each_element
+from tinygrad_kr.cli.train_options import TWO_LAYER, TrainOptions
+from tinygrad_kr.datasets import load_mnist, load_mnist_sample
+from tinygrad_kr.models import TwoLayerNet, cnn, mlp
+from tinygrad_kr.training.evaluation import scores
+from tinygrad_kr.training.state import Split
 
-__all__ = ["NETWORKS", "Network", "build", "scores"]
+__all__ = ["NETWORKS", "Network", "load_digits", "network_of"]
 
-CLASSES = 10
+PIXELS, CLASSES = 784, 10
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network with the number of epochs that it needs for MNIST."""
+    """A network that the command line trains.
 
-    make: Callable[[np.random.Generator], nn.Module]
-    epochs: int
-
-
-def _mlp(rng: np.random.Generator) -> nn.Module:
-    """784-256-128-10, with ReLU and dropout."""
-    return nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(784, 256, rng=rng),
-        nn.ReLU(),
-        nn.Dropout(0.2, rng=rng),
-        nn.Linear(256, 128, rng=rng),
-        nn.ReLU(),
-        nn.Dropout(0.2, rng=rng),
-        nn.Linear(128, CLASSES, rng=rng),
-    )
-
-
-def _cnn(rng: np.random.Generator) -> nn.Module:
-    """LeNet-5 (LeCun et al. 1998), with ReLU and max pooling."""
-    return nn.Sequential(
-        nn.Conv2d(1, 6, 5, padding=2, rng=rng),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(6, 16, 5, rng=rng),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(400, 120, rng=rng),
-        nn.ReLU(),
-        nn.Linear(120, 84, rng=rng),
-        nn.ReLU(),
-        nn.Linear(84, CLASSES, rng=rng),
-    )
-
-
-NETWORKS = {"mlp": Network(_mlp, epochs=8), "cnn": Network(_cnn, epochs=5)}
-
-
-def build(model: str, rng: np.random.Generator, dtype: Any) -> nn.Module:
-    """Return the network of a name or of ``path.py:factory``, with initial weights.
-
-    Raises
-    ------
-    UsageError, CommandError
-        If a file has no such factory, or what it makes does not take images of digits.
+    Attributes
+    ----------
+    build : callable
+        From the options and a random generator to the network, with initial weights.
+    describe : callable
+        From the options and the network to what is printed of them.
+    prove : callable
+        Checks the gradient, and returns what ``settings.json`` keeps of that; GradientError if it is wrong.
+    flat : bool
+        Whether images go in as rows of 784 pixels.
+    measured : int or None
+        Of how many training digits the accuracy is measured; None for all.
     """
-    if model in NETWORKS:
-        return NETWORKS[model].make(rng).astype(dtype)
+
+    build: Callable[[TrainOptions, np.random.Generator], nn.Module]
+    describe: Callable[[TrainOptions, nn.Module], str]
+    prove: Callable[..., Any]
+    flat: bool = False
+    measured: int | None = 10_000
+
+    def loss(self, network: nn.Module) -> Callable[[Any, Any], Any]:
+        """Return the loss of scores and targets."""
+        return network.loss_of_scores if isinstance(network, TwoLayerNet) else F.softmax_cross_entropy
+
+
+def _build_two_layer(options: TrainOptions, rng: np.random.Generator) -> nn.Module:
+    return TwoLayerNet(
+        PIXELS,
+        options.hidden or 0,
+        CLASSES,
+        activation=options.activation or "",
+        loss=options.loss or "",
+        dtype=options.dtype,
+        rng=rng,
+    )
+
+
+def _describe_two_layer(options: TrainOptions, network: nn.Module) -> str:
+    return f"{PIXELS}-{options.hidden}-{CLASSES}, {options.activation}, {options.loss}, {options.dtype}"
+
+
+def _describe_layers(options: TrainOptions, network: nn.Module) -> str:
+    size = sum(parameter.size for _, parameter in network.named_parameters())
+    return f"{options.model}, {size:,} parameters, {options.optimizer}, {options.schedule}, {options.dtype}"
+
+
+def _of_layers(make: Callable[[np.random.Generator], nn.Module]) -> Network:
+    return Network(lambda options, rng: make(rng).astype(options.dtype), _describe_layers, prove_along_directions)
+
+
+NETWORKS = {
+    TWO_LAYER: Network(_build_two_layer, _describe_two_layer, prove_each_element, flat=True, measured=None),
+    "mlp": _of_layers(mlp),
+    "cnn": _of_layers(cnn),
+}
+
+
+def network_of(model: str) -> Network:
+    """Return the network of a name or of ``path.py:factory``."""
+    return NETWORKS.get(model) or Network(_build_from_file, _describe_layers, prove_along_directions)
+
+
+def _build_from_file(options: TrainOptions, rng: np.random.Generator) -> nn.Module:
+    """Return what a factory of the user's makes; UsageError if it does not take images of digits."""
+    path, _, name = options.model.rpartition(":")
     with importable():
-        factory = function_at(model, {})
-        what = f"{Path(model.rpartition(':')[0]).name}:{model.rpartition(':')[2]}"
+        factory = function_at(options.model, {})
+        what = f"{Path(path).name}:{name}"
         try:
             made = factory(rng)
         except (Exception, SystemExit) as error:
             raise UsageError(raised(error, f"{what}(rng)")) from error
         if not isinstance(made, nn.Module):
             raise UsageError(f"{what}(rng) must return an nn.Module, got {type(made).__name__}")
-        network = made.astype(dtype)
+        network = made.astype(options.dtype)
         try:
-            shape = scores(network, np.zeros((2, 1, 28, 28), dtype)).shape
+            shape = scores(network, np.zeros((2, 1, 28, 28), options.dtype)).shape
         except (Exception, SystemExit) as error:
             raise UsageError(raised(error, f"calling {what} with images of shape (2, 1, 28, 28)")) from error
     if shape != (2, CLASSES):
@@ -93,14 +113,10 @@ def build(model: str, rng: np.random.Generator, dtype: Any) -> nn.Module:
     return network
 
 
-def scores(network: nn.Module, images: NDArray[Any], chunk_size: int = 500) -> NDArray[Any]:
-    """Return the scores of images in evaluation, in memory for one chunk of them."""
-    training = network.training
-    network.eval()
-    try:
-        with no_grad():
-            chunks = [raw(network(images[i : i + chunk_size])) for i in range(0, len(images), chunk_size)]
-    finally:
-        if training:
-            network.train()
-    return np.concatenate(chunks)
+def load_digits(folder: Path | None, **settings: Any) -> tuple[str, Split, Split]:
+    """Return the name of the data set, its training and its test examples."""
+    if folder is None:
+        return "MNIST sample", *load_mnist_sample(**settings)
+    if not folder.is_dir():
+        raise UsageError(f"--data {folder}: no such folder")
+    return "MNIST", *load_mnist(folder, **settings)

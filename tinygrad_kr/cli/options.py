@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 from tinygrad_kr.errors import MissingExtraError
-from tinygrad_kr.parameters import nearest
 
 __all__ = [
     "GradientError",
@@ -68,6 +67,8 @@ class Parser(argparse.ArgumentParser):
         return known, unknown
 
     def _meant(self, word: str) -> str | None:
+        from tinygrad_kr.parameters import nearest  # needs NumPy, which nothing else here does
+
         own = self._option_string_actions
         synonym = SYNONYMS.get(word)
         return synonym if synonym in own else nearest(word, own) if word.startswith("--") else None

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinygrad_kr.cli.data import load
+from tinygrad_kr.cli.networks import load_digits
 from tinygrad_kr.cli.options import UsageError, add_option, note, say
-from tinygrad_kr.cli.results import check_out, published
-from tinygrad_kr.cli.runs import open_run
-from tinygrad_kr.cli.train import model_name
+from tinygrad_kr.cli.run_folder import check_out, open_run, published, read_history
+from tinygrad_kr.cli.train_options import model_name
 from tinygrad_kr.diagram import draw
 from tinygrad_kr.engine.tensor import raw
-from tinygrad_kr.errors import DataError
 from tinygrad_kr.plotting import (
     plot_activation_histograms,
     plot_confusion,
@@ -26,9 +23,8 @@ from tinygrad_kr.plotting import (
 )
 from tinygrad_kr.plotting.page import NO_HANGUL, font_with_hangul
 from tinygrad_kr.saving.places import named_arrays
-from tinygrad_kr.training import Epoch
 
-__all__ = ["PICTURES", "add_parser", "run"]
+__all__ = ["PICTURES", "add_arguments", "run"]
 
 PICTURES = ("curve", "digits", "confusion", "activations", "weights")
 GRAPH = "graph.svg"
@@ -36,9 +32,8 @@ SPREAD = 500
 """Digits of which the activations are shown."""
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command to those of a parser."""
-    parser = commands.add_parser("plot", help="draw the pictures of a run", allow_abbrev=False)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to a parser."""
     parser.add_argument("run", help="the folder of a run", type=Path)
     add_option(parser, "--out", "folder for the pictures (default: <run>/pictures)", type=Path, metavar="DIR")
     add_option(parser, "--format", "of all pictures but the graph", choices=("png", "svg", "pdf"), default="png")
@@ -53,9 +48,9 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"{options.run} is a file: expected the folder of a run, with its history and its weights")
     out = options.run / "pictures" if options.out is None else options.out
     found = open_run(options.run, options.model)
-    history = _history(options.run / "history.csv")
+    history = read_history(options.run)
     check_out(out, [*(f"{name}.{options.format}" for name in PICTURES), GRAPH])
-    _, _, (images, labels) = load(options.data or found.options.data, flatten=False)
+    _, _, (images, labels) = load_digits(options.data or found.options.data, flatten=False)
     probabilities = found.probabilities(images)
     learnt = (raw(place) for place in named_arrays(found.network, "plot").values())
     first = next((w for w in learnt if w.ndim == 4 or (w.ndim == 2 and len(w) == 784)), None)
@@ -83,25 +78,3 @@ def run(options: argparse.Namespace) -> int:
     for name in written:
         say(f"written to {out / name}")
     return 0
-
-
-def _history(path: Path) -> list[Epoch]:
-    if not path.is_file():
-        raise UsageError(f"{path.parent}: no finished run there: it has no {path.name}")
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            history = [
-                Epoch(
-                    int(row["epoch"]),
-                    float(row["loss"]),
-                    float(row["train_accuracy"]),
-                    float(row["test_accuracy"]),
-                    float(row["seconds"]),
-                )
-                for row in csv.DictReader(file)
-            ]
-    except (KeyError, ValueError, TypeError, csv.Error) as error:
-        raise DataError(f"{path} is not the history of a run: {error!r}") from error
-    if not history:
-        raise DataError(f"{path} has no epoch")
-    return history

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_kr.cli.options import UsageError, add_option, note, say
-from tinygrad_kr.cli.runs import open_run
-from tinygrad_kr.cli.train import model_name
+from tinygrad_kr.cli.run_folder import open_run
+from tinygrad_kr.cli.train_options import model_name
 from tinygrad_kr.common.extras import require
 from tinygrad_kr.datasets import read_idx
 from tinygrad_kr.errors import DataError
 
-__all__ = ["add_parser", "images", "run"]
+__all__ = ["add_arguments", "images", "run"]
 
 SIDE = 28
 DIGIT_SIDE = 20
@@ -29,11 +29,8 @@ DARK_GROUND, LIGHT_GROUND = 0.4, 0.75
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command to those of a parser."""
-    parser = commands.add_parser(
-        "predict", help="say which digits images show, with a trained network", allow_abbrev=False
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to a parser."""
     parser.add_argument("run", help="the folder of a run, or a file of weights", type=Path)
     parser.add_argument(
         "images",

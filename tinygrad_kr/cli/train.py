@@ -1,111 +1,57 @@
-"""The command ``train``: its options, and which of the two jobs does it.
-
-The two-layer network of the documents goes through their own loop, in ``two_layer``; networks of layers go through the
-Trainer, in ``network``.
-"""
+"""The command ``train``: the gradient of a network is proven, then it is trained on digits."""
 
 from __future__ import annotations
 
 import argparse
+import functools
+import importlib.util
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from tinygrad_kr.cli import network, two_layer
-from tinygrad_kr.cli.networks import NETWORKS
-from tinygrad_kr.cli.options import Parser, UsageError, add_option, count, noted, rate, seed
-from tinygrad_kr.cli.results import CHECKPOINTS, check_out, claimed, read_settings
-from tinygrad_kr.errors import DataError
+import numpy as np
 
-__all__ = ["RESUME", "add_parser", "model_name", "of_layers", "parsed", "read_options", "run", "trusted_model"]
+from tinygrad_kr import nn, optim
+from tinygrad_kr.cli import run_folder
+from tinygrad_kr.cli.networks import Network, load_digits, network_of
+from tinygrad_kr.cli.options import UsageError, note, noted, say, silent
+from tinygrad_kr.cli.train_options import ANEW, TWO_LAYER, TrainOptions, add_arguments, trusted_model
+from tinygrad_kr.common.extras import require
+from tinygrad_kr.common.progress import visible_tqdm
+from tinygrad_kr.errors import MissingExtraError
+from tinygrad_kr.numerical import Progress
+from tinygrad_kr.optim import schedules
+from tinygrad_kr.training import Row, Trainer, class_labels
+from tinygrad_kr.training.evaluation import predicted_labels
+from tinygrad_kr.training.state import Split
 
-RESUME = "--resume"
-"""In place of a model: the options are those of an interrupted run, but for what is given anew."""
-COMMON = {"batch_size": 100, "lr": None, "seed": 0, "dtype": "float32", "out": None, "data": None, "quiet": False}
-TWO_LAYER = {"epochs": 20, "hidden": 100, "activation": "relu", "loss": "softmax_cross_entropy"}
-OF_LAYERS = {"optimizer": "adam", "schedule": "cosine", "warm_up": None}
-OPTIONS = {"command", "resume", "model", *COMMON, *TWO_LAYER, *OF_LAYERS}
-ANEW = {"command", "resume", "model", "epochs", "data", "quiet"}
-"""What may stand beside --resume."""
-EPILOG = f"""\
-With --model mlp, cnn or PATH.py:factory the digits come as images of shape (N, 1, 28, 28), the loss is
-softmax_cross_entropy, and the defaults are --optimizer {OF_LAYERS["optimizer"]} --schedule {OF_LAYERS["schedule"]}
-and --epochs {", ".join(f"{network.epochs} for {name}" for name, network in NETWORKS.items())}, 10 for another.
-Such a run can be interrupted with Ctrl-C, and goes on with --resume DIR to the same numbers.
-"""
+__all__ = ["add_arguments", "run"]
 
-
-def add_parser(commands: Any, model: str = "two-layer") -> None:
-    """Add the command to those of a parser, with the defaults of a model; with none for RESUME.
-
-    What has no default there is absent from the options unless it was given.
-    """
-    defaults: dict[str, Any]
-    if model == RESUME:
-        defaults = {}
-    elif model == "two-layer":
-        defaults = COMMON | TWO_LAYER
-    else:
-        epochs = NETWORKS[model].epochs if model in NETWORKS else 10
-        defaults = COMMON | OF_LAYERS | {"epochs": epochs, "model": model}
-    parser = commands.add_parser(
-        "train",
-        help="prove the gradient of a network, train it on MNIST, show the result",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-
-    def add(name: str, help: str, **settings: Any) -> None:
-        key = name.removeprefix("--").replace("-", "_")
-        add_option(parser, name, help, default=defaults.get(key, argparse.SUPPRESS), **settings)
-
-    rates = ", ".join(f"{lr:g} for {loss}" for loss, lr in two_layer.LEARNING_RATES.items())
-    more = ", ".join(f"{optimizer.lr:g} for {name}" for name, optimizer in network.OPTIMIZERS.items())
-    add("--model", "two-layer, mlp, cnn, or PATH.py:factory, where factory(rng) returns an nn.Module", type=model_name)
-    add("--epochs", "how often to go through the training digits", type=count, metavar="N")
-    add("--batch-size", "digits in a mini-batch", type=count, metavar="N")
-    add("--lr", f"learning rate (default: {rates}; {more})", type=rate, metavar="RATE")
-    add("--hidden", "units in the hidden layer, two-layer only", type=count, metavar="N")
-    add("--activation", "of the hidden layer, two-layer only", choices=two_layer.ACTIVATIONS)
-    add("--loss", "what to make small, two-layer only", choices=two_layer.LEARNING_RATES)
-    add("--optimizer", "how gradients become updates, not for two-layer", choices=network.OPTIMIZERS)
-    add("--schedule", "of the learning rate, not for two-layer", choices=network.SCHEDULES)
-    add("--warm-up", "steps in which it rises (default: a twentieth of all)", type=count, metavar="STEPS")
-    add("--seed", "same seed, same numbers", type=seed, metavar="N")
-    add("--dtype", "of the weights, in training", choices=("float32", "float64"))
-    add("--out", "folder for the results (default: runs/<time>)", type=Path, metavar="DIR")
-    add("--data", "folder with the four MNIST files (default: the sample inside the package)", type=Path, metavar="DIR")
-    add("--resume", "go on with the interrupted run of this folder", type=Path, metavar="DIR")
-    add("--quiet", "print only the final accuracy and the folder", action="store_true")
+OF_ROWS = ("sum_squares_error", "mean_squared_error")
+"""Losses that compare with a one-hot row."""
+OPTIMIZERS: dict[str, Callable[..., optim.Optimizer]] = {
+    "sgd": optim.SGD,
+    "momentum": functools.partial(optim.SGD, momentum=0.9),
+    "adagrad": optim.AdaGrad,
+    "rmsprop": optim.RMSprop,
+    "adam": optim.Adam,
+    "adamw": optim.AdamW,
+}
+SCHEDULES: dict[str, Callable[[int], Callable[[int], float] | None]] = {
+    "none": lambda steps: None,
+    "step": lambda steps: schedules.step_decay(every=-(-steps // 3), factor=0.1),
+    "cosine": lambda steps: schedules.cosine(steps),
+}
 
 
-def model_name(text: str) -> str:
-    """Return a model as it was named, a file by its whole path."""
-    if text == "two-layer" or text in NETWORKS:
-        return text
-    path, colon, factory = text.rpartition(":")
-    if not (colon and factory and path.endswith(".py")):
-        known = ", ".join(["two-layer", *NETWORKS])
-        raise argparse.ArgumentTypeError(f"expected {known} or PATH.py:factory, got {text!r}")
-    return f"{Path(path).resolve()}:{factory}"
-
-
-def of_layers(options: argparse.Namespace) -> str | None:
-    """Return whose defaults hold, if they are not those of the two-layer network."""
-    if hasattr(options, "resume"):
-        return RESUME
-    model: str = getattr(options, "model", "two-layer")
-    return None if model == "two-layer" else model
-
-
-def run(options: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Train as asked for.
 
     Parameters
     ----------
-    options : argparse.Namespace
-        What a parser returned to which ``add_parser`` was applied, for the model that they name.
+    arguments : argparse.Namespace
+        What a parser returned to which ``add_arguments`` was applied.
 
     Returns
     -------
@@ -117,76 +63,119 @@ def run(options: argparse.Namespace) -> int:
     UsageError
         If the options do not go together.
     """
-    resumed, layered = hasattr(options, "resume"), of_layers(options) is not None
-    if resumed:
-        options = _of_run(options)
-    else:
-        for name in TWO_LAYER.keys() - {"epochs"} if layered else OF_LAYERS:
-            if hasattr(options, name):
-                whose = "--model two-layer" if layered else "--model mlp, cnn or PATH.py:factory"
-                raise UsageError(f"--{name.replace('_', '-')} is for {whose} only")
-        if options.out is not None:
-            check_out(options.out)
+    given = {name: value for name, value in vars(arguments).items() if name not in run_folder.NOT_OPTIONS}
+    resumed = "resume" in given
+    options = _resumed_options(given) if resumed else TrainOptions.given(given)
+    if options.out is not None and not resumed:
+        run_folder.check_out(options.out)
     try:
-        with noted(), nullcontext() if resumed else claimed(options):
-            if layered:
-                network.run(options, resumed)
-            else:
-                two_layer.run(options)
+        with noted(), nullcontext() if resumed else run_folder.claimed(options):
+            _train(options, resumed)
     except KeyboardInterrupt as interrupt:
-        if _resumable(options.out):
+        if run_folder.checkpoint_of(options.out) is not None:
             raise KeyboardInterrupt(f"go on with: train --resume {options.out}") from interrupt
         raise
     return 0
 
 
-def _resumable(folder: Path | None) -> bool:
-    return folder is not None and any((folder / name).is_file() for name in CHECKPOINTS)
-
-
-def _of_run(options: argparse.Namespace) -> argparse.Namespace:
+def _resumed_options(given: dict[str, Any]) -> TrainOptions:
     """Return the options of an interrupted run, with those given anew."""
-    given = vars(options)
     folder: Path = given["resume"]
     if extra := sorted(given.keys() - ANEW):
         names = ", ".join(f"--{name.replace('_', '-')}" for name in extra)
         raise UsageError(f"--resume goes on with the options of the run; leave out {names}")
-    saved = read_options(folder)
+    saved = run_folder.read_settings(folder)["options"]
     model = trusted_model(saved, given.get("model"))
-    if model == "two-layer" or not _resumable(folder):
-        raise UsageError(f"--resume {folder}: no run there that can go on; it needs a checkpoint of mlp, cnn or a file")
-    options = parsed({**saved, **given, "model": model, "out": folder})
-    return options
+    if run_folder.checkpoint_of(folder) is None:
+        raise UsageError(f"--resume {folder}: no run there that can go on; it needs a checkpoint")
+    return TrainOptions.saved({**saved, **given, "model": model, "out": folder})
 
 
-def read_options(folder: Path) -> dict[str, Any]:
-    """Return the options of a run."""
-    options: dict[str, Any] = read_settings(folder)["options"]
-    return options
+def _train(options: TrainOptions, resumed: bool) -> None:
+    """Do the job in the folder `options.out`; resumed, go on there."""
+    kind = network_of(options.model)
+    dataset, train_set, test_set = load_digits(options.data, flatten=kind.flat, one_hot_label=options.loss in OF_ROWS)
+    train_set, test_set = _as(options.dtype, train_set), _as(options.dtype, test_set)
+    if options.batch_size > len(train_set[0]):
+        raise UsageError(f"--batch-size {options.batch_size} is more than the {len(train_set[0]):,} training digits")
+    tell, progress = silent if options.quiet else say, _bar(options)
+    # Two generators, so that the order of the digits does not depend on what making the network draws.
+    network = kind.build(options, np.random.default_rng(options.seed))
+    tell(f"{dataset}: {len(train_set[0]):,} training and {len(test_set[0]):,} test digits")
+    tell(f"network {kind.describe(options, network)}")
+    trainer = _trainer(options, kind, network, train_set, tell)
+    if resumed:
+        trainer.resume()
+        if options.epochs < trainer.epoch:
+            raise UsageError(f"--epochs {options.epochs}, but {trainer.epoch} are done already, and those count")
+        tell(f"resumed after {trainer.steps:,} steps, in epoch {trainer.epoch + 1}")
+        check = run_folder.read_settings(run_folder.of(options)).get("gradient_check")
+    else:
+        check = kind.prove(network, train_set, options, tell, progress)
+        run_folder.write_settings(run_folder.of(options), options, dataset, check, last=None)
+    tell(run_folder.heading)
+    for row in trainer.history:
+        tell(run_folder.line(row))
+    history = trainer.fit(train_set, epochs=options.epochs, batch_size=options.batch_size, validation=test_set)
+    with run_folder.published(run_folder.of(options)) as folder:
+        run_folder.write_history(folder / "history.csv", history)
+        run_folder.write_settings(folder, options, dataset, check, history[-1])
+        run_folder.write_weights(folder, network.state())
+        run_folder.draw(folder, history, *test_set, lambda: predicted_labels(network, test_set[0]))
+    tell()
+    say(f"final test accuracy {history[-1].metrics['test_accuracy']:.4f}")
+    say(f"written to {options.out}")
 
 
-def trusted_model(saved: dict[str, Any], given: str | None) -> str:
-    """Return the model of a run; code of the user's own is run only if it is named again."""
-    model = str(saved.get("model", "two-layer"))
-    if model != "two-layer" and model not in NETWORKS:
-        if given is None or given in NETWORKS or given == "two-layer":
-            raise UsageError(f"its network is code from {model}; if you trust it, say so with --model {model}")
-        return given
-    if given not in (None, model):
-        raise UsageError(f"--model {given}: the run has {model}")
-    return model
+def _as(dtype: str, split: Split) -> Split:
+    return split[0].astype(dtype, copy=False), split[1]
 
 
-def parsed(options: dict[str, Any]) -> argparse.Namespace:
-    """Return options from a file, checked as those of the command line are."""
-    if unknown := sorted(options.keys() - OPTIONS):
-        raise DataError(f"settings.json: train has no option {', '.join(map(repr, unknown))}")
-    parser = Parser(allow_abbrev=False)
-    add_parser(parser.add_subparsers(dest="command"), str(options.get("model", "two-layer")))
-    arguments = ["train"]
-    for name, value in options.items():
-        if name not in ("command", "resume") and value is not None and value is not False:
-            option = f"--{name.replace('_', '-')}"
-            arguments += [option] if value is True else [f"{option}={value}"]
-    checked: argparse.Namespace = parser.parse_args(arguments)
-    return checked
+def _bar(options: TrainOptions) -> Progress | None:
+    """Return a progress bar where one can be seen, and say if the library for it is missing."""
+    if options.quiet:
+        return None
+    try:
+        require("tqdm", "train", "a progress bar")
+    except MissingExtraError as missing:
+        note(missing)
+    tqdm = visible_tqdm()
+    return None if tqdm is None else functools.partial(tqdm, leave=False)
+
+
+def _trainer(
+    options: TrainOptions, kind: Network, network: nn.Module, train_set: Split, tell: Callable[..., None]
+) -> Trainer:
+    """Return what trains the network as the options say, with a checkpoint after each epoch."""
+    if options.model == TWO_LAYER:  # study note 002: a fixed step downhill
+        optimizer: optim.Optimizer = optim.SGD(network, lr=options.lr)
+        schedule = None
+    else:
+        optimizer = OPTIMIZERS[str(options.optimizer)](network, lr=options.lr)
+        steps = options.epochs * -(-len(train_set[0]) // options.batch_size)
+        warm_up = max(1, steps // 20) if options.warm_up is None else options.warm_up
+        schedule = SCHEDULES[str(options.schedule)](max(1, steps - warm_up))
+        if options.schedule != "none" or options.warm_up is not None:
+            schedule = schedules.warm_up(warm_up, schedule)
+
+    def report(row: Row) -> None:
+        digits, labels = (part[: kind.measured] for part in train_set)
+        row.metrics["train_accuracy"] = float(np.mean(predicted_labels(network, digits) == class_labels(labels)))
+        tell(run_folder.line(row))
+
+    checkpoint = run_folder.CHECKPOINTS[importlib.util.find_spec("safetensors") is None]
+    return Trainer(
+        network,
+        kind.loss(network),
+        optimizer,
+        schedule=schedule,
+        rng=np.random.default_rng([options.seed, 1]),
+        metrics={"test_accuracy": _accuracy},
+        callbacks=[report],
+        checkpoint=run_folder.of(options) / checkpoint,
+        progress=not options.quiet,
+    )
+
+
+def _accuracy(scores: Any, labels: Any) -> float:
+    return float(np.mean(np.argmax(scores, axis=1) == class_labels(labels)))

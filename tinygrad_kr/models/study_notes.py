@@ -1,8 +1,7 @@
-"""The documents' models, written imperatively: plain classes with Tensors as parameters."""
+"""The models of the study notes: SimpleNet, TwoLayerNet and Perceptron."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from tinygrad_kr import functional as F
 from tinygrad_kr.engine.graph import no_grad
 from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.errors import ShapeError
+from tinygrad_kr.nn import Module
 from tinygrad_kr.numerical import numerical_gradient
 
 __all__ = ["ACTIVATIONS", "LOSSES", "Perceptron", "SimpleNet", "TwoLayerNet"]
@@ -31,7 +31,7 @@ def _choice(kind: str, name: str, choices: dict[str, Callable[..., Any]]) -> Cal
 
 
 class SimpleNet:
-    """The smallest network: scores = x W (document 002, 4.4.2).
+    """The smallest network: scores = x W (study note 002, 4.4.2).
 
     Parameters
     ----------
@@ -66,15 +66,15 @@ class SimpleNet:
         return F.cross_entropy_error(F.softmax(self.predict(x)), t)
 
 
-class TwoLayerNet:
-    """Two layers: scores = activation(x W1 + b1) W2 + b2 (document 002, 4.5.1).
+class TwoLayerNet(Module):
+    """Two layers: scores = activation(x W1 + b1) W2 + b2 (study note 002, 4.5.1).
 
     Parameters
     ----------
     input_size, hidden_size, output_size : int
         The number of features, of hidden units, and of classes.
     weight_init_std : float, optional
-        Standard deviation of the initial weights; the documents use 0.01. Default: what suits the activation, He's
+        Standard deviation of the initial weights; study note 002 uses 0.01. Default: what suits the activation, He's
         sqrt(2 / fan_in) for ReLU and Leaky ReLU, Xavier's sqrt(1 / fan_in) for the others.
     activation : str
         Of the hidden layer: a name in ``models.ACTIVATIONS``.
@@ -87,8 +87,10 @@ class TwoLayerNet:
 
     Attributes
     ----------
+    W1, b1, W2, b2 : Tensor
+        Of shape (input_size, hidden_size), (hidden_size,), (hidden_size, output_size) and (output_size,).
     params : dict of str to Tensor
-        W1 (input_size, hidden_size), b1 (hidden_size,), W2 (hidden_size, output_size), b2 (output_size,).
+        The four by name.
 
     Raises
     ------
@@ -123,34 +125,40 @@ class TwoLayerNet:
             )
         self.activation = _choice("activation", activation, ACTIVATIONS)
         self.loss_function = _choice("loss", loss, LOSSES)
+        self._sizes = input_size, hidden_size, output_size
         rng = np.random.default_rng() if rng is None else rng
         gain = 2.0 if activation in ("relu", "leaky_relu") else 1.0
 
-        def weights(fan_in: int, fan_out: int) -> Any:
+        def weights(fan_in: int, fan_out: int) -> Tensor:
             std = np.sqrt(gain / fan_in) if weight_init_std is None else weight_init_std
-            return std * rng.standard_normal((fan_in, fan_out))
+            return Tensor((std * rng.standard_normal((fan_in, fan_out))).astype(dtype), requires_grad=True)
 
-        initial = {
-            "W1": weights(input_size, hidden_size),
-            "b1": np.zeros(hidden_size),
-            "W2": weights(hidden_size, output_size),
-            "b2": np.zeros(output_size),
-        }
-        self.params = {
-            name: Tensor(values.astype(dtype), requires_grad=True, name=name) for name, values in initial.items()
-        }
+        self.W1, self.b1 = weights(input_size, hidden_size), Tensor(np.zeros(hidden_size, dtype), requires_grad=True)
+        self.W2, self.b2 = weights(hidden_size, output_size), Tensor(np.zeros(output_size, dtype), requires_grad=True)
+
+    def options(self) -> str:
+        """Return the sizes, as the repr shows them."""
+        return ", ".join(map(str, self._sizes))
 
     def hidden(self, x: Any) -> Any:
-        """Return what goes into the hidden activation, x W1 + b1, of shape (..., hidden_size)."""
-        return F.linear(x, self.params["W1"], self.params["b1"])
+        """Return the input of the hidden activation, x W1 + b1, of shape (..., hidden_size)."""
+        return F.linear(x, self.W1, self.b1)
 
-    def scores(self, x: Any) -> Any:
-        """Return what goes into softmax, of shape (..., output_size)."""
-        return F.linear(self.activation(self.hidden(x)), self.params["W2"], self.params["b2"])
+    def forward(self, x: Any) -> Any:
+        """Return the scores, of shape (..., output_size)."""
+        return F.linear(self.activation(self.hidden(x)), self.W2, self.b2)
+
+    scores = forward
 
     def predict(self, x: Any) -> Any:
         """Return the probabilities of the classes, of shape (..., output_size)."""
         return F.softmax(self.scores(x))
+
+    def loss_of_scores(self, scores: Any, t: Any) -> Any:
+        """Return the loss of scores, as ``Trainer`` takes it, a Tensor of one number."""
+        if self.loss_function is F.softmax_cross_entropy:
+            return F.softmax_cross_entropy(scores, t)
+        return self.loss_function(F.softmax(scores), t)
 
     def loss(self, x: Any, t: Any) -> Any:
         """Return the loss, a Tensor of one number.
@@ -161,9 +169,7 @@ class TwoLayerNet:
         t : array
             Labels of shape (N,) or one-hot rows of shape (N, output_size).
         """
-        if self.loss_function is F.softmax_cross_entropy:
-            return F.softmax_cross_entropy(self.scores(x), t)
-        return self.loss_function(self.predict(x), t)
+        return self.loss_of_scores(self.scores(x), t)
 
     def accuracy(self, x: Any, t: Any) -> float:
         """Return the share of samples whose most probable class is the right one."""
@@ -174,27 +180,18 @@ class TwoLayerNet:
 
     def gradient(self, x: Any, t: Any) -> dict[str, Any]:
         """Return the gradient of the loss with respect to each parameter, by one backward pass."""
-        for p in self.params.values():
-            p.grad = None
+        self.zero_grad()
         self.loss(x, t).backward()
-        return {name: p.grad for name, p in self.params.items()}
+        return {name: p.grad for name, p in self.named_parameters()}
 
     def numerical_gradient(self, x: Any, t: Any) -> dict[str, Any]:
         """Return the same gradient by central differences: two forward passes for each number in each parameter."""
         with no_grad():
-            return {name: numerical_gradient(lambda _: self.loss(x, t), p.data) for name, p in self.params.items()}
-
-    def astype(self, dtype: Any) -> TwoLayerNet:
-        """Return a copy of the network with its parameters in another dtype."""
-        net = copy.copy(self)
-        net.params = {
-            name: Tensor(p.data.astype(dtype), requires_grad=True, name=name) for name, p in self.params.items()
-        }
-        return net
+            return {name: numerical_gradient(lambda _: self.loss(x, t), p.data) for name, p in self.named_parameters()}
 
 
 class Perceptron:
-    """A single neuron that learns from its mistakes (document 004).
+    """A single neuron that learns from its mistakes (study note 004).
 
     Parameters
     ----------
@@ -205,7 +202,7 @@ class Perceptron:
     epochs : int
         How often ``fit`` goes through the data.
     activation : callable
-        From the weighted sum to the output: ``functional.step`` as in the documents; ``functional.identity`` for none;
+        From the weighted sum to the output: ``functional.step`` as in the study note; ``functional.identity`` for none;
         ``lambda a: 2 * a + 1`` for a linear one. With the last two the outputs are no classes but real numbers, which
         ``fit`` brings close to the targets; compared with 0.5 they are classes again.
 
@@ -216,8 +213,8 @@ class Perceptron:
 
     Notes
     -----
-    Document 004 concludes from an output of -0.16 for a target of 0 that no activation, or a linear one, cannot
-    classify. It can: after the document's ten epochs both put only (1, 1) above 0.5. Without an activation this is the
+    Study note 004 concludes from an output of -0.16 for a target of 0 that no activation, or a linear one, cannot
+    classify. It can: after ten epochs both put only (1, 1) above 0.5. Without an activation this is the
     delta rule of Widrow and Hoff (1960), which makes the squared error small. What a nonlinear activation is needed for
     is several layers: linear ones in a row are one linear layer.
 

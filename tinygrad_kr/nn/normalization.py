@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_kr.engine.tensor import Tensor
+from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.errors import ShapeError
 from tinygrad_kr.nn.making import positive
 from tinygrad_kr.nn.module import Module
-from tinygrad_kr.primitives.reductions import standardize
+from tinygrad_kr.primitives.reductions import moments, standardize
 
 __all__ = ["BatchNorm", "LayerNorm"]
 
@@ -101,13 +101,13 @@ class BatchNorm(Module):
                 "  train with batches of 2 or more, or call eval() first"
             )
 
-        def observe(mean: Any, var: Any) -> None:
-            if not np.add.reduce(var, axis=None) < np.inf:
-                var = np.where(np.isinf(var), np.nan, var)  # infinite, it would turn every later output to 0 in silence
-            _move(self.running_mean, mean, self.momentum)
-            _move(self.running_var, var * (count / (count - 1)), self.momentum)
-
-        return standardize(x, axis=axes, eps=self.eps, observe=observe) * gamma + beta
+        mean, var = moments(raw(x), axes)
+        y = standardize(x, axis=axes, eps=self.eps, known=(mean, var))
+        if not np.add.reduce(var, axis=None) < np.inf:
+            var = np.where(np.isinf(var), np.nan, var)  # infinite, it would turn every later output to 0 in silence
+        _move(self.running_mean, mean, self.momentum)
+        _move(self.running_var, var * (count / (count - 1)), self.momentum)
+        return y * gamma + beta
 
 
 class LayerNorm(Module):
@@ -166,7 +166,7 @@ class LayerNorm(Module):
                 f"{self.title()}: x must have {self.gamma.size} features along its last axis\n"
                 f"  x {np.shape(x)},  gamma {self.gamma.shape}\n  expected x (..., {self.gamma.size})"
             )
-        return standardize(x, eps=self.eps) * self.gamma + self.beta
+        return standardize(x, axis=-1, eps=self.eps) * self.gamma + self.beta
 
 
 def _move(running: Any, new: Any, momentum: float) -> None:

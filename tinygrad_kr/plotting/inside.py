@@ -74,7 +74,7 @@ def plot_weights(
     """
     if limit < 1:
         raise ValueError(f"plot_weights: limit must be at least 1, got {limit}")
-    values = np.asarray(raw(weights.params["W1"] if isinstance(weights, TwoLayerNet) else weights), np.float64)
+    values = np.asarray(raw(weights.W1 if isinstance(weights, TwoLayerNet) else weights), np.float64)
     images, titles = _images(values, shape)
     if not np.all(np.isfinite(images)):
         raise NonFiniteError(f"plot_weights: {int(np.sum(~np.isfinite(images)))} weights are not finite")
@@ -188,9 +188,9 @@ def _images(values: NDArray[Any], shape: tuple[int, int] | None) -> tuple[NDArra
     return values.T.reshape(units, height, width), [str(i) for i in range(units)]
 
 
-def _activations(net: TwoLayerNet | Module, x: Any) -> dict[str, Any]:
+def _activations(net: Module, x: Any) -> dict[str, Any]:
     """Return what each stage of a network makes of x."""
-    if isinstance(net, Module):
+    if not isinstance(net, TwoLayerNet):
         return dict(layer_outputs(net, x))
     with no_grad():
         hidden, scores = net.hidden(x), net.scores(x)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tinygrad_kr.engine.tensor import raw
 from tinygrad_kr.errors import LabelError
 from tinygrad_kr.plotting.page import BLUE, GREEN, GREY, ORANGE, RED, Page, Path, tidy
-from tinygrad_kr.training import Epoch, Row, class_labels
+from tinygrad_kr.training import Row, class_labels
 
 __all__ = ["COLUMNS", "ROWS", "plot_confusion", "plot_digits", "plot_history"]
 
@@ -21,13 +21,13 @@ READABLE = 25
 """The most classes whose counts are written into the matrix."""
 
 
-def plot_history(history: Sequence[Epoch | Row], path: Path = None, *, lang: str = "en") -> Any:
+def plot_history(history: Sequence[Row], path: Path = None, *, lang: str = "en") -> Any:
     """Draw the loss, and beside it the accuracies or other metrics, over the epochs.
 
     Parameters
     ----------
-    history : sequence of Epoch or Row
-        What ``train`` or ``Trainer.fit`` returned.
+    history : sequence of Row
+        What ``Trainer.fit`` returned.
     path : str or path-like, optional
         The picture to write; its suffix says the format.
     lang : {"en", "ko"}
@@ -47,8 +47,9 @@ def plot_history(history: Sequence[Epoch | Row], path: Path = None, *, lang: str
 
     Examples
     --------
-    >>> from tinygrad_kr.training import Epoch
-    >>> figure = plot_history([Epoch(1, 2.3, 0.5, 0.4, 0.1), Epoch(2, 1.1, 0.7, 0.6, 0.1)])
+    >>> from tinygrad_kr.training import Row
+    >>> accuracies = {"train_accuracy": 0.5, "test_accuracy": 0.4}
+    >>> figure = plot_history([Row(epoch=1, steps=60, lr=0.5, loss=2.3, metrics=accuracies)])
     >>> [axes.get_title() for axes in figure.axes]
     ['Loss', 'Accuracy']
     """
@@ -65,7 +66,7 @@ def plot_history(history: Sequence[Epoch | Row], path: Path = None, *, lang: str
         left.set_ylim(bottom=0)
     for axes in right:
         _draw_curves(axes, epochs, metrics, (BLUE, ORANGE, GREEN, RED, GREY), say)
-        if isinstance(history[0], Epoch):
+        if all(names in ACCURACIES.values() for names in metrics):
             axes.set(title=say("Accuracy", "정확도"), ylabel=say("fraction predicted right", "맞게 예측한 비율"))
         else:
             axes.set(title=say("Metrics", "지표"), ylabel=say("mean over the validation examples", "검증 예의 평균"))
@@ -76,25 +77,22 @@ def plot_history(history: Sequence[Epoch | Row], path: Path = None, *, lang: str
     return page.done(path)
 
 
+ACCURACIES = {"train_accuracy": ("train", "훈련"), "test_accuracy": ("test", "시험")}
+"""What the command line measures, by how it is called in a legend."""
 Curves = dict[tuple[str, str], list[float]]
 """Values over the epochs, by their names in English and Korean; NaN where there is none."""
 
 
-def _losses(history: Sequence[Epoch | Row]) -> Curves:
+def _losses(history: Sequence[Row]) -> Curves:
     losses: Curves = {("training", "훈련"): [row.loss for row in history]}
-    validation = [row.validation_loss if isinstance(row, Row) else None for row in history]
+    validation = [row.validation_loss for row in history]
     if any(value is not None for value in validation):
         losses["validation", "검증"] = [math.nan if value is None else value for value in validation]
     return losses
 
 
-def _metrics(history: Sequence[Epoch | Row]) -> Curves:
-    by_row = [
-        {("train", "훈련"): row.train_accuracy, ("test", "시험"): row.test_accuracy}
-        if isinstance(row, Epoch)
-        else {(name, name): value for name, value in row.metrics.items()}
-        for row in history
-    ]
+def _metrics(history: Sequence[Row]) -> Curves:
+    by_row = [{ACCURACIES.get(name, (name, name)): value for name, value in row.metrics.items()} for row in history]
     names = dict.fromkeys(name for metrics in by_row for name in metrics)
     return {name: [metrics.get(name, math.nan) for metrics in by_row] for name in names}
 

@@ -46,19 +46,23 @@ def _if_extreme(g: Any, x: Any, y: Any, axis: Axis, keepdims: bool) -> Any:
     return spread(g, x.shape, axis, keepdims) * hits / np.sum(hits, axis=axis, keepdims=True)
 
 
-def _standardize(x: Any, *, axis: Axis = -1, eps: float = 1e-5, observe: Any = None) -> Any:
+def moments(x: Any, axis: Axis) -> tuple[Any, Any]:
+    """Return mean and variance along axes, which stay with length 1; the variance is divided by the count."""
     mean = np.mean(x, axis, keepdims=True)
-    y = x - mean
     with np.errstate(over="ignore"):
-        var = np.mean(np.square(y), axis, keepdims=True)
+        return mean, np.mean(np.square(x - mean), axis, keepdims=True)
+
+
+def _standardize(x: Any, *, axis: Axis, eps: float, known: Any = None) -> Any:
+    """Standardize; `known` are the ``moments`` of x, where the caller has them already."""
+    mean, var = moments(x, axis) if known is None else known
+    y = x - mean
     if np.add.reduce(var, axis=None) < np.inf:
         r = 1 / np.sqrt(var + eps)
     else:  # the squares overflow: take them of numbers up to 1
         size = np.maximum(np.max(np.abs(y), axis, keepdims=True), 1)
         r = 1 / np.sqrt(np.mean(np.square(y / size), axis, keepdims=True) + eps / size / size) / size
     y *= r
-    if observe is not None:
-        observe(mean, var)
     return y, r
 
 

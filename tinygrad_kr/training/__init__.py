@@ -1,21 +1,12 @@
 """Prove a network's gradient, then train it: the four steps of study note 002, 4.5, for any model."""
 
+from tinygrad_kr.training.evaluation import accuracy, class_labels, predicted_labels
+from tinygrad_kr.training.gradient_comparison import Difference, compare_gradients, far_from_kinks
 from tinygrad_kr.training.state import Row
-from tinygrad_kr.training.study_notes import (
-    Difference,
-    Epoch,
-    accuracy,
-    class_labels,
-    compare_gradients,
-    far_from_kinks,
-    predicted_labels,
-    train,
-)
 from tinygrad_kr.training.trainer import Trainer
 
 __all__ = [
     "Difference",
-    "Epoch",
     "Row",
     "Trainer",
     "accuracy",
@@ -23,5 +14,4 @@ __all__ = [
     "compare_gradients",
     "far_from_kinks",
     "predicted_labels",
-    "train",
 ]

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from tinygrad_kr.errors import DataError
 from tinygrad_kr.saving.files import CHECKPOINT, load, save
 from tinygrad_kr.saving.places import require_fit, write_into
-from tinygrad_kr.training.state import Row, Run
+from tinygrad_kr.training.state import Row, TrainingState
 
 __all__ = ["read", "write"]
 
 VERSION = 1
 
 
-def write(run: Run, path: str | os.PathLike[str]) -> None:
+def write(run: TrainingState, path: str | os.PathLike[str]) -> None:
     """Save all that a run needs to go on."""
     parts: dict[str, Mapping[str, Any]] = {
         "": run.places(),
@@ -41,8 +41,8 @@ def write(run: Run, path: str | os.PathLike[str]) -> None:
     save(path, {prefix + name: array for prefix, part in parts.items() for name, array in part.items()}, metadata)
 
 
-def read(run: Run, path: str | os.PathLike[str]) -> None:
-    """Make a run what one was when it was saved; after an error it is as it was."""
+def read(run: TrainingState, path: str | os.PathLike[str]) -> None:
+    """Restore a run from a checkpoint; on error it is unchanged."""
     arrays, metadata = load(path)
     if metadata.get(CHECKPOINT) != VERSION:
         raise DataError(f"{path} is no checkpoint of a Trainer that this version reads; saving.load reads its arrays")

@@ -1,4 +1,4 @@
-"""Measuring a model on examples that it is not trained on."""
+"""Scores, predictions, losses and metrics of a model, in memory for one mini-batch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tinygrad_kr.engine.graph import no_grad
 from tinygrad_kr.engine.tensor import raw
 
-__all__ = ["QUIET", "measured", "set_training"]
+__all__ = ["QUIET", "accuracy", "class_labels", "measured", "predicted_labels", "scores", "set_training"]
 
 QUIET: Any = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
 """NumPy need not warn: what is not finite shows in the loss and the gradients, which are checked."""
@@ -42,3 +42,61 @@ def set_training(model: Any, training: bool) -> None:
     switch = getattr(model, "train" if training else "eval", None)
     if callable(switch) and hasattr(model, "training"):
         switch()
+
+
+def scores(model: Any, x: NDArray[Any], chunk_size: int = 500) -> NDArray[Any]:
+    """Return what a model returns for examples, in evaluation, in memory for one chunk of them."""
+    training = getattr(model, "training", False)
+    set_training(model, False)
+    try:
+        with no_grad():
+            chunks = [raw(model(x[start : start + chunk_size])) for start in range(0, len(x), chunk_size)]
+    finally:
+        set_training(model, training)
+    return np.concatenate(chunks)
+
+
+def predicted_labels(model: Callable[[Any], Any], x: NDArray[Any], chunk_size: int = 1000) -> NDArray[np.intp]:
+    """Return the class with the largest score of each example, in memory for one chunk of them.
+
+    Parameters
+    ----------
+    model : callable
+        From x to scores of shape (N, classes), for instance a Module.
+    x : ndarray, shape (N, ...)
+        Examples.
+    chunk_size : int
+        How many to predict at a time.
+
+    Returns
+    -------
+    ndarray of int, shape (N,)
+        Class indices.
+    """
+    return np.asarray(np.argmax(scores(model, x, chunk_size), axis=-1))
+
+
+def accuracy(model: Callable[[Any], Any], x: NDArray[Any], t: NDArray[Any]) -> float:
+    """Return the fraction of examples, from 0 to 1, that a model predicts right.
+
+    Parameters
+    ----------
+    model : callable
+        From x to scores of shape (N, classes).
+    x : ndarray, shape (N, ...)
+        Examples, as many as there are: they are predicted in chunks.
+    t : ndarray, shape (N,) or (N, classes)
+        Their labels, or one-hot rows.
+    """
+    return float(np.mean(predicted_labels(model, x) == class_labels(t)))
+
+
+def class_labels(t: NDArray[Any]) -> NDArray[np.integer[Any]]:
+    """Return labels as class indices of shape (N,), whether they are so already or are one-hot rows.
+
+    Examples
+    --------
+    >>> class_labels(np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]))
+    array([2, 0])
+    """
+    return t if t.ndim == 1 else np.argmax(t, axis=-1)

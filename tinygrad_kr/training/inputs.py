@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tinygrad_kr.engine.tensor import raw
 from tinygrad_kr.errors import ShapeError
 from tinygrad_kr.saving.files import suffix
-from tinygrad_kr.training.state import Run
+from tinygrad_kr.training.state import TrainingState
 
 __all__ = ["checkpoint_path", "count", "examples", "require_callable", "require_fitting"]
 
@@ -60,7 +60,7 @@ def examples(pair: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     return x, t
 
 
-def require_fitting(run: Run, size: int, epochs: int, batch_size: int) -> None:
+def require_fitting(run: TrainingState, size: int, epochs: int, batch_size: int) -> None:
     """Raise if a run cannot begin, or go on, with so many examples, epochs, and examples in a mini-batch."""
     if batch_size > size:
         raise ValueError(f"Trainer.fit: batch_size={batch_size} is more than the {size} examples")

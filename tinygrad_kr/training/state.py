@@ -1,4 +1,4 @@
-"""A run: all that changes while a model is trained, and nothing else. From it training goes on to the same numbers."""
+"""The state of a training run: all that changes while a model is trained. A checkpoint saves it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from tinygrad_kr.engine.debug import finite
 from tinygrad_kr.optim import Optimizer
 from tinygrad_kr.saving.places import named_arrays
 
-__all__ = ["Row", "Run", "Snapshot"]
+__all__ = ["Row", "Snapshot", "Split", "TrainingState"]
+
+Split = tuple[NDArray[Any], NDArray[Any]]
+"""Inputs and targets."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Row:
     seconds: float = dataclasses.field(default=0.0, compare=False)
 
 
-class Run:
+class TrainingState:
     """How far training has come.
 
     Attributes
@@ -106,7 +109,7 @@ class Snapshot:
         The buffers that were finite when they were found. A mask of -inf is not, and need not be.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: TrainingState) -> None:
         buffers = dict(getattr(run.owner, "named_buffers", dict)())
         self._buffers = list(buffers.values())
         self.finite = {name: array for name, array in buffers.items() if finite(array)}

@@ -26,15 +26,14 @@ from tinygrad_kr.training.evaluation import QUIET, measured, set_training
 from tinygrad_kr.training.interrupts import Interrupts
 from tinygrad_kr.training.nonfinite import cause
 from tinygrad_kr.training.progress import bar
-from tinygrad_kr.training.state import Row, Run, Snapshot
+from tinygrad_kr.training.state import Row, Snapshot, Split, TrainingState
 
 __all__ = ["Trainer"]
 
-Split = tuple[NDArray[Any], NDArray[Any]]
 Metric = Callable[[NDArray[Any], NDArray[Any]], float]
 
 
-class Trainer(Run):
+class Trainer(TrainingState):
     """Trains a model, and can be stopped at any moment and resumed to the same numbers, bit for bit.
 
     Ctrl-C takes effect after the running step: the checkpoint is saved, and KeyboardInterrupt goes on. A second Ctrl-C
@@ -43,7 +42,7 @@ class Trainer(Run):
     Parameters
     ----------
     model : callable
-        From a mini-batch x to the scores: a function of Tensors, an ``nn.Module``, ``TwoLayerNet`` (its scores).
+        From a mini-batch x to the scores: a function of Tensors, an ``nn.Module``.
     loss : callable
         From the scores and the targets t to a Tensor of one number.
     optimizer : Optimizer
@@ -123,9 +122,8 @@ class Trainer(Run):
         metrics: Mapping[str, Metric] | None = None,
         progress: bool = True,
     ) -> None:
-        scores: Any = model if callable(model) else getattr(model, "scores", None)
         self.callbacks, self.metrics = tuple(callbacks), dict(metrics or {})
-        inputs.require_callable({"the model": scores, "the loss": loss, "schedule": schedule or float})
+        inputs.require_callable({"the model": model, "the loss": loss, "schedule": schedule or float})
         inputs.require_callable(self.metrics | {f"callbacks[{i}]": f for i, f in enumerate(self.callbacks)})
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"Trainer: expected an optimizer, as SGD(model, lr=0.1), got {type(optimizer).__name__}")
@@ -138,11 +136,19 @@ class Trainer(Run):
         self.every, self.patience = inputs.count(every, "every"), patience
         if patience is not None:
             inputs.count(patience, "patience")
-        self.checkpoint = inputs.checkpoint_path(checkpoint)
-        self._scores = scores
+        self.checkpoint = checkpoint
         self._told = False  # of parameters that no gradient reaches
         self._watch: Watch | None = None
         self._saved: tuple[int, int] | None = None  # epoch and steps when the checkpoint was last written or read
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """Where to save; a path that could not be saved to is refused when it is set."""
+        return self._checkpoint
+
+    @checkpoint.setter
+    def checkpoint(self, path: str | os.PathLike[str] | None) -> None:
+        self._checkpoint = inputs.checkpoint_path(path)
 
     def fit(self, train_set: Split, *, epochs: int, batch_size: int, validation: Split | None = None) -> list[Row]:
         """Train up to an epoch, from the start or from wherever the last ``fit`` or ``resume`` got.
@@ -256,6 +262,7 @@ class Trainer(Run):
             self.order, self.losses = self.rng.permutation(len(x)), []
         set_training(self.owner, True)
         before = Snapshot(self)
+        # The four steps of study note 002, 4.5. 1. Mini-batch: some of the training examples, at random.
         starts = range(0, len(x), self.batch_size)
         whole, reached = not self.losses, set[str]()
         with self._remaining(starts, epochs) as remaining:
@@ -287,6 +294,7 @@ class Trainer(Run):
             loss = self._loss(x, t)
             if not math.isfinite(value := loss.item()):
                 raise self._diverged("the loss", x, t, examples, before)
+            # 2. Gradient: of the loss on the mini-batch, with respect to every parameter.
             loss.backward()
             gradients = {name: p.grad for name, p in self.optimizer.params.items() if p.grad is not None}
             if not gradients:
@@ -296,13 +304,13 @@ class Trainer(Run):
                     raise self._diverged(f"the gradient of {name!r}", x, t, examples, before)
             if self.clip is not None:
                 clip_grad_norm(self.optimizer, self.clip)
-            self.optimizer.step()
+            self.optimizer.step()  # 3. Update: a small step downhill. 4. Repeat.
         self.losses.append(value)
         self.steps += 1
         return gradients.keys()
 
     def _loss(self, x: NDArray[Any], t: NDArray[Any]) -> Tensor:
-        loss = self.loss(self._scores(x), t)
+        loss = self.loss(self.model(x), t)
         if not isinstance(loss, Tensor) or loss.size != 1:
             kind = type(loss).__name__
             raise TypeError(f"Trainer: the loss must be a Tensor of one number, got {kind} {np.shape(raw(loss))}")
@@ -313,7 +321,7 @@ class Trainer(Run):
         set_training(self.owner, True)
         before = Snapshot(self)
         try:
-            return measured(self._scores, self.loss, {}, x, t, self.batch_size)[0]
+            return measured(self.model, self.loss, {}, x, t, self.batch_size)[0]
         finally:
             before.restore()
 
@@ -340,7 +348,7 @@ class Trainer(Run):
         loss: float | None = None
         metrics: dict[str, float] = {}
         if validation is not None:
-            loss, metrics = measured(self._scores, self.loss, self.metrics, *validation, self.batch_size)
+            loss, metrics = measured(self.model, self.loss, self.metrics, *validation, self.batch_size)
         row = Row(
             epoch=self.epoch + 1,
             steps=self.steps,
