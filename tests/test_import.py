@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -95,7 +96,7 @@ print(*sorted(name for name in sys.modules if name in ("numpy", "tinygrad_kr.eng
 
 
 def test_the_catalogue_is_complete_whichever_module_is_imported_first() -> None:
-    """Each module of the package on its own, as if in a fresh process: afterwards Tensors can do all they can."""
+    """Each module on its own, as if in a fresh process: the Tensors of the package can do all they can."""
     code = """
 import importlib, pkgutil, sys
 import numpy as np
@@ -107,13 +108,22 @@ for module in ["tinygrad_kr", *modules]:
     for name in [name for name in sys.modules if name.startswith("tinygrad_kr")]:
         del sys.modules[name]
     importlib.import_module(module)
-    from tinygrad_kr.engine.tensor import Tensor
+    from tinygrad_kr import Tensor
     from tinygrad_kr.engine.dispatch import NUMPY, PLAIN
     assert np.exp(Tensor([0.0])).tolist() == [1.0], module
     counts.add((len(NUMPY), len(PLAIN)))
 assert len(modules) > 100 and len(counts) == 1 and min(counts) > (100, 10), (modules, counts)
 """
     assert in_subprocess(code) == ""
+
+
+def test_tensors_are_complete_where_no_name_of_the_package_was_asked_for() -> None:
+    """A pickled Tensor in a new process; a check of a function of NumPy."""
+    pickled = pickle.dumps(tinygrad_kr.Tensor([0.0], requires_grad=True))
+    code = f"import pickle, numpy; print(numpy.exp(pickle.loads({pickled!r})).tolist())"
+    assert in_subprocess(code) == "[1.0]"
+    code = "import numpy; from tinygrad_kr.gradcheck import check_gradients as c; print(c(numpy.exp, 0.5).verdict)"
+    assert in_subprocess(code) == "PASS"
 
 
 def test_the_modules_users_import_import_each_on_its_own() -> None:

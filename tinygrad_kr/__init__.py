@@ -23,6 +23,7 @@ else:
             "engine.tensor": ["Tensor"],
             "engine.transforms": ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"],
         },
+        requires=["tinygrad_kr.primitives"],  # what NumPy functions do on Tensors
     )
 
 __version__ = "0.1.0"

@@ -107,13 +107,16 @@ def test_the_settings_say_how_the_numbers_were_made(quick_run: Any) -> None:
     _, out = quick_run
     settings = json.loads((out / "settings.json").read_text())
     assert settings["options"] == {
-        "command": "train",
+        "model": "two-layer",
         "epochs": 2,
         "batch_size": 100,
         "lr": 0.5,
         "hidden": 8,
         "activation": "relu",
         "loss": "softmax_cross_entropy",
+        "optimizer": None,
+        "schedule": None,
+        "warm_up": None,
         "seed": 3,
         "dtype": "float32",
         "out": str(out),

@@ -472,7 +472,14 @@ class Tensor:
                 f"{self.label()} {self.shape} is part of a graph and cannot be copied or pickled with it.\n"
                 "  for the values, as plt.plot wants them, pass t.data; for a Tensor outside the graph, t.detach()"
             )
-        return Tensor, (self.data, self.requires_grad, self.name)
+        return unpickled, (self.data, self.requires_grad, self.name)
+
+
+def unpickled(data: Any, requires_grad: bool, name: str | None) -> Tensor:
+    """Return a Tensor of what was pickled, with all that the public name loads."""
+    import tinygrad_kr
+
+    return tinygrad_kr.Tensor(data, requires_grad, name)
 
 
 @cache

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+import tinygrad_kr.primitives  # noqa: F401 - what NumPy functions do on Tensors
 from tinygrad_kr.common.progress import visible_tqdm
 from tinygrad_kr.engine.transforms import vjp
 from tinygrad_kr.engine.tree import tree_leaves, tree_map
