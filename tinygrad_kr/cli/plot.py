@@ -17,6 +17,7 @@ from tinygrad_kr.cli.train import model_name
 from tinygrad_kr.diagram import draw
 from tinygrad_kr.engine.tensor import raw
 from tinygrad_kr.errors import DataError
+from tinygrad_kr.parameters import named_arrays
 from tinygrad_kr.plotting import (
     plot_activation_histograms,
     plot_confusion,
@@ -25,7 +26,6 @@ from tinygrad_kr.plotting import (
     plot_weights,
 )
 from tinygrad_kr.plotting.page import NO_HANGUL, font_with_hangul
-from tinygrad_kr.saving.places import named_arrays
 from tinygrad_kr.training import Epoch
 
 __all__ = ["PICTURES", "add_parser", "run"]

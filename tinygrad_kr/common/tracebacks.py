@@ -9,7 +9,7 @@ from tinygrad_kr import errors
 
 __all__ = ["drop_own_frames"]
 
-PACKAGE = os.path.dirname(__file__) + os.sep
+PACKAGE = os.path.dirname(errors.__file__) + os.sep
 
 
 def drop_own_frames(error: BaseException) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
@@ -11,27 +10,23 @@ import numpy as np
 
 from tinygrad_kr.engine.tensor import Tensor
 from tinygrad_kr.errors import DtypeError, GraphError, ShapeError
+from tinygrad_kr.parameters import parameter_items
 
 __all__ = ["gradient_of", "named_tensors", "number"]
 
 
 def named_tensors(params: Any, owner: str) -> dict[str, Tensor]:
-    """Return parameters by name, each checked to be one.
+    """Look up parameters by name, and check that an optimizer can update each of them.
 
     Parameters
     ----------
     params : dict of str to Tensor, or object
-        The parameters; or an object that has them: with ``named_parameters()``, or with a dict ``params``.
+        Where they are looked up, as by ``parameters.parameter_items``.
     owner : str
         Who asks, for the messages.
     """
-    if callable(getattr(params, "named_parameters", None)):
-        pairs = list(params.named_parameters())
-    elif isinstance(params, Mapping):
-        pairs = list(params.items())
-    elif isinstance(getattr(params, "params", None), Mapping):
-        pairs = list(params.params.items())
-    else:
+    pairs = parameter_items(params)
+    if pairs is None:
         raise TypeError(
             f"{owner}: params must be a dict of name to Tensor, or a model that has named_parameters() or such a dict "
             f"params, got {type(params).__name__}.\n"

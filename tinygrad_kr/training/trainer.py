@@ -18,7 +18,7 @@ from tinygrad_kr.engine.debug import finite
 from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.errors import GraphError, NonFiniteError
 from tinygrad_kr.optim import Optimizer, clip_grad_norm
-from tinygrad_kr.saving.places import write_into
+from tinygrad_kr.parameters import write_into
 from tinygrad_kr.training import checkpoint as checkpoints
 from tinygrad_kr.training import inputs
 from tinygrad_kr.training.divergence import Watch
