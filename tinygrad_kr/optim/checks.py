@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ from tinygrad_kr.engine.tensor import Tensor
 from tinygrad_kr.errors import DtypeError, GraphError, ShapeError
 from tinygrad_kr.parameters import parameter_items
 
-__all__ = ["gradient_of", "named_tensors", "number"]
+__all__ = ["gradient_of", "named_tensors"]
 
 
 def named_tensors(params: Any, owner: str) -> dict[str, Tensor]:
@@ -98,14 +96,3 @@ def gradient_of(parameter: Tensor, name: str, owner: str) -> Any:
             f"  set it with grad.astype({parameter.dtype.name!r})"
         )
     return g
-
-
-def number(value: Any, name: str, owner: str, below: float = math.inf) -> float:
-    """Return a hyperparameter as a float, if it is a number with 0 <= value < below."""
-    if not isinstance(value, Real):
-        raise TypeError(f"{owner}: {name} must be a number, got {type(value).__name__}")
-    result = float(value)
-    if not 0 <= result < below:  # NaN is not
-        expected = "0 or a positive finite number" if below == math.inf else f"at least 0 and less than {below:g}"
-        raise ValueError(f"{owner}: {name} must be {expected}, got {value}")
-    return result

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_kr.common.arguments import number
 from tinygrad_kr.errors import DtypeError, ShapeError
-from tinygrad_kr.optim.checks import gradient_of, named_tensors, number
+from tinygrad_kr.optim.checks import gradient_of, named_tensors
 from tinygrad_kr.parameters import mismatches
 
 __all__ = ["Optimizer"]
