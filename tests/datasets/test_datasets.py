@@ -587,7 +587,7 @@ def test_mistakes_are_reported_at_the_call(draw: Any) -> None:
         draw(np.zeros((3, 2)), np.zeros(4), 1, rng)
     readable(raised, "len(x)=3", "len(t)=4")
     for batch_size in (0, -2):
-        with pytest.raises(ValueError, match=f"at least 1, found {batch_size}"):
+        with pytest.raises(ValueError, match=f"at least 1, got {batch_size}"):
             draw(np.zeros(3), np.zeros(3), batch_size, rng)
     with pytest.raises(TypeError):
         draw(np.zeros(3), np.zeros(3), 1.5, rng)

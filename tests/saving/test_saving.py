@@ -213,7 +213,7 @@ def test_loading_counts_as_a_change(path: Path) -> None:
         loss.backward()
 
 
-def test_all_misfits_are_listed_and_nothing_is_changed(path: Path) -> None:
+def test_all_mismatches_are_listed_and_nothing_is_changed(path: Path) -> None:
     net = network()
     before = state(net)
     arrays = state(network(1))

@@ -14,6 +14,7 @@ from tinygrad_kr.cli.run_folder import check_out, open_run, published, read_hist
 from tinygrad_kr.cli.train_options import model_name
 from tinygrad_kr.diagram import draw
 from tinygrad_kr.engine.tensor import raw
+from tinygrad_kr.parameters import named_arrays
 from tinygrad_kr.plotting import (
     plot_activation_histograms,
     plot_confusion,
@@ -22,7 +23,6 @@ from tinygrad_kr.plotting import (
     plot_weights,
 )
 from tinygrad_kr.plotting.page import NO_HANGUL, font_with_hangul
-from tinygrad_kr.saving.places import named_arrays
 
 __all__ = ["PICTURES", "add_arguments", "run"]
 

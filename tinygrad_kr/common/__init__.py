@@ -1,1 +1,1 @@
-"""What every part of the package may use: files, progress bars, optional libraries. It knows no array."""
+"""Helpers of every part of the package: checks of arguments, files, progress bars, optional libraries."""

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Files that are written whole or not at all, and the lock of a folder."""
 
 from __future__ import annotations
 
@@ -6,24 +6,66 @@ import functools
 import glob
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from tinygrad_kr.common.extras import require
 
 try:
     import fcntl
 except ImportError:  # not a POSIX system
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["whole"]
+__all__ = ["locked", "whole"]
+
+LOCK = ".lock"
+"""The file in a folder that is locked. It stays: were it removed, two processes could lock two files of its name."""
+ABANDONED_SECONDS = 24 * 60 * 60
+"""Without locks of POSIX, an unfinished file that nobody has written to for so long is taken for abandoned."""
+
+
+@contextmanager
+def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold the lock of a folder, which one block of one process can have at a time; it goes when the process ends.
+
+    Raises
+    ------
+    BlockingIOError
+        If another one holds it.
+    MissingExtraError
+        If filelock is not installed.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder, locked(folder):
+    ...     with locked(folder):  # doctest: +ELLIPSIS
+    ...         pass
+    Traceback (most recent call last):
+    BlockingIOError: ...: in use by another process; wait until it has ended, or name another folder
+    """
+    filelock = require("filelock", "train", "locking a folder")
+    lock = filelock.FileLock(Path(folder, LOCK), timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise BlockingIOError(
+            f"{os.fspath(folder)}: in use by another process; wait until it has ended, or name another folder"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
 def whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Yield a new file, which replaces what is at `path` in one step when the block ends without an error.
 
-    It lies beside `path` under a random name and is created exclusively: no link is followed, no pipe and no other
+    It is created exclusively beside `path`, under a random name: no link is followed, and neither a pipe nor another
     process is waited for. It gets the mode of the file that it replaces, or that of any new file.
 
     Examples
@@ -67,12 +109,14 @@ def whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 def _remove_leftovers(target: Path) -> None:
     """Remove what processes that were killed have left beside a target.
 
-    Whoever still writes holds the lock of his file, from before its first byte.
+    A process that still writes holds the POSIX lock of its file, from before the first byte. Elsewhere only age tells.
     """
-    if fcntl is None:
-        return
     for part in target.parent.glob(f".{glob.escape(target.name)}*.part"):
         with suppress(OSError):  # a link, or somebody else's, or in use
+            if fcntl is None:
+                if time.time() - part.lstat().st_mtime > ABANDONED_SECONDS:
+                    part.unlink()
+                continue
             descriptor = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
                 if os.fstat(descriptor).st_size > 0:

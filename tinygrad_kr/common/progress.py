@@ -1,15 +1,69 @@
-"""A progress bar, where it can be seen."""
+"""A progress bar, shown on a terminal and in a notebook."""
 
 from __future__ import annotations
 
 import sys
 import warnings
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Generic, Self, TypeVar
 
 from tinygrad_kr.common.extras import require
 from tinygrad_kr.errors import MissingExtraError
 
-__all__ = ["visible_tqdm"]
+__all__ = ["Hidden", "bar", "visible_tqdm"]
+
+T = TypeVar("T")
+
+
+def bar(items: Iterable[T] | None = None, title: str = "", unit: str = "it", **options: Any) -> Any:
+    """Wrap items in a progress bar of tqdm, which vanishes at its end; in a ``Hidden`` bar where none can be shown.
+
+    Parameters
+    ----------
+    items : iterable, optional
+        What the bar yields; without it, it is moved with its method ``update``.
+    title, unit : str
+        What stands before the bar, and what an item is called.
+    **options
+        More for tqdm: ``total``, ``initial``, ``unit_scale``.
+
+    Returns
+    -------
+    tqdm or Hidden
+        An iterable, and a context manager that removes the bar also after an error.
+
+    Examples
+    --------
+    >>> with bar(range(3), "epoch 1") as steps:
+    ...     sum(steps)
+    3
+    """
+    tqdm = visible_tqdm()
+    if tqdm is None:
+        return Hidden(() if items is None else items)
+    return tqdm(items, desc=title or None, unit=unit, leave=False, **options)
+
+
+class Hidden(Generic[T]):
+    """A bar that shows nothing."""
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self.items = items
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items)
+
+    def update(self, n: float = 1) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 def visible_tqdm() -> Any:
@@ -18,7 +72,7 @@ def visible_tqdm() -> Any:
     if not (on_terminal or _in_notebook()):
         return None
     try:
-        with warnings.catch_warnings():  # that ipywidgets is missing: the bar is text then
+        with warnings.catch_warnings():  # without ipywidgets, which tqdm.auto misses, the bar is text
             warnings.simplefilter("ignore")
             return require("tqdm" if on_terminal else "tqdm.auto", "train", "a progress bar").tqdm
     except MissingExtraError:
@@ -26,6 +80,6 @@ def visible_tqdm() -> Any:
 
 
 def _in_notebook() -> bool:
-    """Whether a Jupyter kernel runs this: its shell has one, IPython's on a terminal has none."""
+    """Return whether a Jupyter kernel runs this: its shell has one, IPython's on a terminal has none."""
     get_shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)
     return hasattr(get_shell(), "kernel")

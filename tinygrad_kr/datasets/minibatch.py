@@ -1,14 +1,14 @@
-"""From labels and arrays to minibatches."""
+"""One-hot labels, and minibatches of arrays."""
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from tinygrad_kr.common.arguments import count, generator
 from tinygrad_kr.errors import DtypeError, LabelError, ShapeError
 
 
@@ -70,7 +70,7 @@ def sample_batch(
     batch_size : int
         How many to draw; an example may come more than once.
     rng : numpy.random.Generator
-        Where the draw ``rng.choice(N, batch_size)`` comes from.
+        The generator of the draw, ``rng.choice(N, batch_size)``.
 
     Returns
     -------
@@ -82,9 +82,9 @@ def sample_batch(
     ShapeError
         If `x` and `t` differ in length.
     ValueError
-        If `batch_size` is less than 1, or there is nothing to draw from.
+        If `batch_size` is less than 1, or `x` and `t` are empty.
     TypeError
-        If `rng` is not a Generator.
+        If `rng` is not a Generator, or `batch_size` not an integer.
 
     Examples
     --------
@@ -93,10 +93,10 @@ def sample_batch(
     >>> x_batch, t_batch
     (array([8., 6., 5.]), array([16., 12., 10.]))
     """
-    batch_size = _check_batch(x, t, batch_size)
+    batch_size = _checked(x, t, batch_size, "sample_batch")
     if len(x) == 0:
-        raise ValueError("expected at least one example to draw from, found x and t empty")
-    index = _check_rng(rng).choice(len(x), batch_size)
+        raise ValueError("sample_batch: expected at least one example to draw from, got x and t empty")
+    index = generator(rng, "sample_batch").choice(len(x), batch_size)
     return x[index], t[index]
 
 
@@ -107,7 +107,7 @@ def batches(
     rng: np.random.Generator | None = None,
     drop_last: bool = False,
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Walk through one epoch of minibatches without overlap.
+    """Iterate over the minibatches of one epoch, which do not overlap.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def batches(
     batch_size : int
         How many examples a batch has.
     rng : numpy.random.Generator, optional
-        What shuffles the examples, at the time of the call; without it they come in order.
+        Shuffles the examples, at the time of the call; without it they come in order.
     drop_last : bool, default False
         Leave out the last batch if it is smaller than the others.
 
@@ -134,7 +134,7 @@ def batches(
     ValueError
         If `batch_size` is less than 1.
     TypeError
-        If `rng` is neither a Generator nor None.
+        If `rng` is neither a Generator nor None, or `batch_size` not an integer.
 
     Examples
     --------
@@ -145,25 +145,15 @@ def batches(
     >>> [x_batch.tolist() for x_batch, t_batch in batches(x, x, 2, rng, drop_last=True)]
     [[2, 4], [3, 0]]
     """
-    batch_size = _check_batch(x, t, batch_size)
-    count = len(x)
-    order = np.arange(count) if rng is None else _check_rng(rng).permutation(count)
-    stop = count - count % batch_size if drop_last else count
+    batch_size = _checked(x, t, batch_size, "batches")
+    order = np.arange(len(x)) if rng is None else generator(rng, "batches").permutation(len(x))
+    stop = len(x) - len(x) % batch_size if drop_last else len(x)
     chunks = (order[start : start + batch_size] for start in range(0, stop, batch_size))
     return ((x[index], t[index]) for index in chunks)
 
 
-def _check_batch(x: NDArray[Any], t: NDArray[Any], batch_size: int) -> int:
+def _checked(x: NDArray[Any], t: NDArray[Any], batch_size: int, owner: str) -> int:
+    """Return the batch size, once it and the lengths of inputs and labels have been checked."""
     if len(x) != len(t):
-        raise ShapeError(f"expected as many labels as inputs, found len(x)={len(x)} and len(t)={len(t)}")
-    if operator.index(batch_size) < 1:
-        raise ValueError(f"expected a batch_size of at least 1, found {batch_size}")
-    return operator.index(batch_size)
-
-
-def _check_rng(rng: np.random.Generator) -> np.random.Generator:
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(
-            f"expected rng to be a numpy.random.Generator, found {type(rng).__name__}; use np.random.default_rng(seed)"
-        )
-    return rng
+        raise ShapeError(f"{owner}: expected as many labels as inputs, got len(x)={len(x)} and len(t)={len(t)}")
+    return count(batch_size, "batch_size", owner)

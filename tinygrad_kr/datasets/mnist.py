@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_kr.common.files import whole
-from tinygrad_kr.common.progress import visible_tqdm
+from tinygrad_kr.common.progress import Hidden, bar
 from tinygrad_kr.datasets.idx import read_idx
 from tinygrad_kr.datasets.minibatch import one_hot
 from tinygrad_kr.errors import DataError
@@ -265,13 +264,19 @@ def _transfer(url: str, out: BinaryIO, at_most: int) -> None:
 
     received = 0
     try:
-        with urlopen(url, timeout=TIMEOUT_SECONDS) as response, _progress(url, response.length) as advance:
+        title = url.rpartition("/")[2]
+        with (
+            urlopen(url, timeout=TIMEOUT_SECONDS) as response,
+            bar(title=title, unit="B", unit_scale=True, total=response.length) as shown,
+        ):
+            if isinstance(shown, Hidden) and sys.stderr is not None:  # None: it was closed
+                print(f"downloading {url}", file=sys.stderr)
             while chunk := response.read(CHUNK_BYTES):
                 received += len(chunk)
                 if received > at_most:
                     raise DataError(f"expected at most {at_most} bytes, found more")
                 out.write(chunk)
-                advance(len(chunk))
+                shown.update(len(chunk))
             if response.length:
                 raise ConnectionError(f"the transfer broke off {response.length} bytes before its end")
     except HTTPError as error:
@@ -279,18 +284,3 @@ def _transfer(url: str, out: BinaryIO, at_most: int) -> None:
         raise
     except HTTPException as error:
         raise ConnectionError(repr(error)) from error
-
-
-@contextmanager
-def _progress(url: str, total: int | None) -> Iterator[Callable[[int], object]]:
-    name = url.rpartition("/")[2]
-    if sys.stderr is None:  # it was closed
-        yield lambda size: None
-        return
-    tqdm = visible_tqdm()
-    if tqdm is None:
-        print(f"downloading {url}", file=sys.stderr)
-        yield lambda size: None
-    else:
-        with tqdm(total=total, desc=name, unit="B", unit_scale=True) as bar:
-            yield bar.update

@@ -19,6 +19,7 @@ from tinygrad_kr.engine.graph import no_grad
 from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.engine.tree import tree_leaves, tree_map
 from tinygrad_kr.errors import DtypeError, NonFiniteError, ShapeError
+from tinygrad_kr.parameters import parameter_items
 
 __all__ = ["Budget", "Leaf", "Point", "Problem", "Vector", "array_of", "name_of", "rough_size"]
 
@@ -359,17 +360,15 @@ def _only_numbers(value: Any) -> bool:
 
 
 def _named_parameters(model: Any) -> dict[str, Any]:
-    """Return a model's parameters by name: from its ``params`` dict, or from ``named_parameters()``."""
+    """Return a model's parameters by name, each checked to be float64."""
     if model is None:
         return {}
-    if hasattr(model, "named_parameters"):
-        parameters = dict(model.named_parameters())
-    elif isinstance(getattr(model, "params", None), dict):
-        parameters = dict(model.params)
-    else:
+    items = parameter_items(model)
+    if items is None:
         raise TypeError(
             f"check_gradients: model must have a dict params or a method named_parameters(), got {type(model).__name__}"
         )
+    parameters = dict(items)
     for name, parameter in parameters.items():
         dtype = _memory(name, parameter).dtype
         if dtype != np.float64:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_kr.common import arguments
 from tinygrad_kr.engine.tensor import Tensor
 from tinygrad_kr.errors import ShapeError
 from tinygrad_kr.nn.init import Initializer
@@ -14,20 +15,14 @@ __all__ = ["generator", "positive", "weights"]
 
 
 def positive(layer: str, **sizes: Any) -> None:
-    """Raise ValueError unless sizes are positive integers."""
+    """Raise TypeError or ValueError unless sizes are positive integers."""
     for name, size in sizes.items():
-        if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
-            raise ValueError(f"{layer}: {name} must be an integer of at least 1, got {size!r}")
+        arguments.count(size, name, layer)
 
 
 def generator(layer: str, rng: np.random.Generator | None) -> np.random.Generator:
     """Return the random generator, or a fresh one for None."""
-    if rng is not None and not isinstance(rng, np.random.Generator):
-        raise TypeError(
-            f"{layer}: rng must be a numpy.random.Generator, got {type(rng).__name__}.\n"
-            "  make one, np.random.default_rng(0), and pass it to all layers, so that each draws other numbers"
-        )
-    return np.random.default_rng() if rng is None else rng
+    return np.random.default_rng() if rng is None else arguments.generator(rng, layer)
 
 
 def weights(

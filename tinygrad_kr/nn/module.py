@@ -17,7 +17,7 @@ from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.errors import DtypeError, GraphError
 from tinygrad_kr.nn.contents import Branch, by_name, is_buffer, is_parameter, walk
 from tinygrad_kr.nn.summary import drawn
-from tinygrad_kr.parameters import misfits, nearest
+from tinygrad_kr.parameters import mismatches, nearest
 
 __all__ = ["Module", "unused_parameters"]
 
@@ -171,7 +171,7 @@ class Module(Branch, metaclass=_Sealing):
         if not isinstance(state, Mapping):
             raise TypeError(f"{self.title()}.load_state: expected a dict of name to array, got {type(state).__name__}")
         own, given = self.state(), {name: np.asarray(raw(value)) for name, value in state.items()}
-        if wrong := misfits(own, given, "same_kind"):
+        if wrong := mismatches(own, given, "same_kind"):
             raise ValueError(
                 f"{self.title()}.load_state: the state does not fit this model; nothing was loaded\n"
                 + "".join(f"  {line}\n" for line in wrong)

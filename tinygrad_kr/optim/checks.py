@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from tinygrad_kr.engine.tensor import Tensor
 from tinygrad_kr.errors import DtypeError, GraphError, ShapeError
+from tinygrad_kr.parameters import parameter_items
 
-__all__ = ["gradient_of", "named_tensors", "number"]
+__all__ = ["gradient_of", "named_tensors"]
 
 
 def named_tensors(params: Any, owner: str) -> dict[str, Tensor]:
-    """Return parameters by name, each checked to be one.
+    """Look up parameters by name, and check that an optimizer can update each of them.
 
     Parameters
     ----------
     params : dict of str to Tensor, or object
-        The parameters; or an object that has them: with ``named_parameters()``, or with a dict ``params``.
+        Where they are looked up, as by ``parameters.parameter_items``.
     owner : str
         Who asks, for the messages.
     """
-    if callable(getattr(params, "named_parameters", None)):
-        pairs = list(params.named_parameters())
-    elif isinstance(params, Mapping):
-        pairs = list(params.items())
-    elif isinstance(getattr(params, "params", None), Mapping):
-        pairs = list(params.params.items())
-    else:
+    pairs = parameter_items(params)
+    if pairs is None:
         raise TypeError(
             f"{owner}: params must be a dict of name to Tensor, or a model that has named_parameters() or such a dict "
             f"params, got {type(params).__name__}.\n"
@@ -103,14 +96,3 @@ def gradient_of(parameter: Tensor, name: str, owner: str) -> Any:
             f"  set it with grad.astype({parameter.dtype.name!r})"
         )
     return g
-
-
-def number(value: Any, name: str, owner: str, below: float = math.inf) -> float:
-    """Return a hyperparameter as a float, if it is a number with 0 <= value < below."""
-    if not isinstance(value, Real):
-        raise TypeError(f"{owner}: {name} must be a number, got {type(value).__name__}")
-    result = float(value)
-    if not 0 <= result < below:  # NaN is not
-        expected = "0 or a positive finite number" if below == math.inf else f"at least 0 and less than {below:g}"
-        raise ValueError(f"{owner}: {name} must be {expected}, got {value}")
-    return result

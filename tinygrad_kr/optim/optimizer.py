@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_kr.common.arguments import number
 from tinygrad_kr.errors import DtypeError, ShapeError
-from tinygrad_kr.optim.checks import gradient_of, named_tensors, number
-from tinygrad_kr.parameters import misfits
+from tinygrad_kr.optim.checks import gradient_of, named_tensors
+from tinygrad_kr.parameters import mismatches
 
 __all__ = ["Optimizer"]
 
@@ -181,7 +182,7 @@ class Optimizer:
             raise TypeError(f"{self._kind}.load_state: expected a dict of name to array, got {type(state).__name__}")
         own, given = self._named_state(), {name: np.asarray(value) for name, value in state.items()}
         counts = {name: array for name, array in given.items() if array.shape == () and array.dtype.kind == "i"}
-        wrong = misfits(own, given, "equiv")
+        wrong = mismatches(own, given, "equiv")
         wrong += [f"{name}: expected a count, got {value}" for name, value in counts.items() if value < 0]
         if wrong:
             raise ValueError(

@@ -7,10 +7,9 @@ its step: ``optimizer.lr = lr * schedule(step)``.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable
-from numbers import Real
-from typing import Any
+
+from tinygrad_kr.common.arguments import count, fraction
 
 __all__ = ["cosine", "step_decay", "warm_up"]
 
@@ -43,11 +42,11 @@ def step_decay(every: int, factor: float) -> Schedule:
     >>> [schedule(step) for step in (0, 9, 10, 25)]
     [1.0, 1.0, 0.5, 0.25]
     """
-    every = _count(every, "every", "step_decay", least=1)
-    factor = _fraction(factor, "factor", "step_decay")
+    every = count(every, "every", "step_decay")
+    factor = fraction(factor, "factor", "step_decay")
     if factor == 0:
         raise ValueError("step_decay: factor must be greater than 0, got 0")
-    return lambda step: factor ** (_count(step, "step", "step_decay") // every)
+    return lambda step: factor ** (count(step, "step", "step_decay", least=0) // every)
 
 
 def cosine(steps: int, final: float = 0.0) -> Schedule:
@@ -82,11 +81,11 @@ def cosine(steps: int, final: float = 0.0) -> Schedule:
     >>> [round(schedule(step), 3) for step in (0, 25, 50, 100, 1000)]
     [1.0, 0.868, 0.55, 0.1, 0.1]
     """
-    steps = _count(steps, "steps", "cosine", least=1)
-    final = _fraction(final, "final", "cosine")
+    steps = count(steps, "steps", "cosine")
+    final = fraction(final, "final", "cosine")
 
     def schedule(step: int) -> float:
-        done = min(_count(step, "step", "cosine") / steps, 1.0)
+        done = min(count(step, "step", "cosine", least=0) / steps, 1.0)
         return final + (1 - final) * (1 + math.cos(math.pi * done)) / 2
 
     return schedule
@@ -122,35 +121,16 @@ def warm_up(steps: int, then: Schedule | None = None) -> Schedule:
     >>> [round(schedule(step), 3) for step in (0, 1, 2, 3, 4, 52, 100)]
     [0.25, 0.5, 0.75, 1.0, 1.0, 0.5, 0.0]
     """
-    steps = _count(steps, "steps", "warm_up", least=1)
+    steps = count(steps, "steps", "warm_up")
     if then is not None and not callable(then):
         raise TypeError(
             f"warm_up: then must be a function of the step, such as cosine(1000), got {type(then).__name__}"
         )
 
     def schedule(step: int) -> float:
-        step = _count(step, "step", "warm_up")
+        step = count(step, "step", "warm_up", least=0)
         if step < steps:
             return (step + 1) / steps
         return 1.0 if then is None else then(step - steps)
 
     return schedule
-
-
-def _count(value: Any, name: str, owner: str, least: int = 0) -> int:
-    try:
-        count = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{owner}: {name} must be an integer, got {value!r}") from None
-    if count < least:
-        raise ValueError(f"{owner}: {name} must be at least {least}, got {count}")
-    return count
-
-
-def _fraction(value: Any, name: str, owner: str) -> float:
-    if not isinstance(value, Real):
-        raise TypeError(f"{owner}: {name} must be a number, got {type(value).__name__}")
-    fraction = float(value)
-    if not 0 <= fraction <= 1:
-        raise ValueError(f"{owner}: {name} must be from 0 to 1, got {value}")
-    return fraction

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_kr.optim.checks import number
+from tinygrad_kr.common.arguments import number
 from tinygrad_kr.optim.optimizer import Optimizer
 
 __all__ = ["SGD"]

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from tinygrad_kr.common.files import whole
 from tinygrad_kr.engine.tensor import raw
 from tinygrad_kr.errors import DataError, DtypeError
+from tinygrad_kr.parameters import mismatches, named_arrays, write_into
 from tinygrad_kr.saving import formats
-from tinygrad_kr.saving.places import named_arrays, require_fit, write_into
 
-__all__ = ["CHECKPOINT", "load", "load_weights", "save", "save_weights", "suffix"]
+__all__ = ["CHECKPOINT", "load", "load_weights", "require_fit", "save", "save_weights", "suffix"]
 
 Arrays = dict[str, NDArray[Any]]
 Path_ = str | os.PathLike[str]
@@ -155,6 +155,25 @@ def save_weights(path: Path_, arrays: Mapping[str, NDArray[Any]], metadata: Mapp
 def load_weights(path: Path_) -> Arrays:
     """Read named arrays from a safetensors file, whatever the path ends in; otherwise like ``load``."""
     return _load(path, ".safetensors")[0]
+
+
+def require_fit(own: Mapping[str, Any], given: Mapping[str, NDArray[Any]], refusal: str, exact: bool = False) -> None:
+    """Raise DataError, which lists every mismatch, unless arrays can be written into those of the same names.
+
+    Parameters
+    ----------
+    own : mapping of str to Tensor or ndarray
+        The arrays to write into.
+    given : mapping of str to ndarray
+        The arrays to write.
+    refusal : str
+        How the message begins.
+    exact : bool
+        Whether dtypes must be equal; otherwise floats can be converted.
+    """
+    arrays = {name: np.asarray(raw(array)) for name, array in own.items()}
+    if wrong := mismatches(arrays, given, "equiv" if exact else "same_kind"):
+        raise DataError("\n  ".join([f"{refusal}:", *wrong, "make the model as the one that was saved"]))
 
 
 def suffix(path: Path_, caller: str) -> str:

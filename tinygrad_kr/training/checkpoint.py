@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_kr.errors import DataError
-from tinygrad_kr.saving.files import CHECKPOINT, load, save
-from tinygrad_kr.saving.places import require_fit, write_into
+from tinygrad_kr.parameters import write_into
+from tinygrad_kr.saving.files import CHECKPOINT, load, require_fit, save
 from tinygrad_kr.training.state import Row, TrainingState
 
 __all__ = ["read", "write"]

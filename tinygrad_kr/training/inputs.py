@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from tinygrad_kr.errors import ShapeError
 from tinygrad_kr.saving.files import suffix
 from tinygrad_kr.training.state import TrainingState
 
-__all__ = ["checkpoint_path", "count", "examples", "require_callable", "require_fitting"]
+__all__ = ["checkpoint_path", "examples", "require_callable", "require_fitting"]
 
 
 def require_callable(functions: Mapping[str, Any]) -> None:
@@ -23,17 +22,6 @@ def require_callable(functions: Mapping[str, Any]) -> None:
     for what, function in functions.items():
         if not callable(function):
             raise TypeError(f"Trainer: {what} must be callable, got {type(function).__name__}")
-
-
-def count(value: Any, name: str) -> int:
-    """Return an integer that is at least 1."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"Trainer: {name} must be an integer, got {value!r}") from None
-    if number < 1:
-        raise ValueError(f"Trainer: {name} must be at least 1, got {number}")
-    return number
 
 
 def checkpoint_path(path: Any) -> Path | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tinygrad_kr.engine.debug import finite
 from tinygrad_kr.optim import Optimizer
-from tinygrad_kr.saving.places import named_arrays
+from tinygrad_kr.parameters import named_arrays
 
 __all__ = ["Row", "Snapshot", "Split", "TrainingState"]
 

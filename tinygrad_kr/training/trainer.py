@@ -14,18 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_kr.common.arguments import count
+from tinygrad_kr.common.progress import bar
 from tinygrad_kr.engine.debug import finite
 from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.errors import GraphError, NonFiniteError
 from tinygrad_kr.optim import Optimizer, clip_grad_norm
-from tinygrad_kr.saving.places import write_into
+from tinygrad_kr.parameters import write_into
 from tinygrad_kr.training import checkpoint as checkpoints
 from tinygrad_kr.training import inputs
 from tinygrad_kr.training.divergence import Watch
 from tinygrad_kr.training.evaluation import QUIET, measured, set_training
 from tinygrad_kr.training.interrupts import Interrupts
 from tinygrad_kr.training.nonfinite import cause
-from tinygrad_kr.training.progress import bar
 from tinygrad_kr.training.state import Row, Snapshot, Split, TrainingState
 
 __all__ = ["Trainer"]
@@ -133,9 +134,9 @@ class Trainer(TrainingState):
             raise ValueError(f"Trainer: clip must be positive, got {clip}")
         super().__init__(model, optimizer, rng)
         self.loss, self.schedule, self.clip, self.progress = loss, schedule, clip, progress
-        self.every, self.patience = inputs.count(every, "every"), patience
+        self.every, self.patience = count(every, "every", "Trainer"), patience
         if patience is not None:
-            inputs.count(patience, "patience")
+            count(patience, "patience", "Trainer")
         self.checkpoint = checkpoint
         self._told = False  # of parameters that no gradient reaches
         self._watch: Watch | None = None
@@ -183,7 +184,7 @@ class Trainer(TrainingState):
         """
         x, t = inputs.examples(train_set, "train_set")
         validation = None if validation is None else inputs.examples(validation, "validation")
-        epochs, batch_size = inputs.count(epochs, "epochs"), inputs.count(batch_size, "batch_size")
+        epochs, batch_size = count(epochs, "epochs", "Trainer"), count(batch_size, "batch_size", "Trainer")
         inputs.require_fitting(self, len(x), epochs, batch_size)
         if validation is None and (self.metrics or self.patience is not None):
             raise ValueError("Trainer.fit: patience and metrics need validation=(x, t)")
@@ -380,8 +381,13 @@ class Trainer(TrainingState):
 
     def _remaining(self, starts: range, epochs: int) -> AbstractContextManager[Iterable[int]]:
         """Return what is left of an epoch, with a progress bar if wanted."""
-        done = len(self.losses)
-        return bar(starts, done, f"epoch {self.epoch + 1}/{epochs}") if self.progress else nullcontext(starts[done:])
+        remaining, title = starts[len(self.losses) :], f"epoch {self.epoch + 1}/{epochs}"
+        if not self.progress:
+            return nullcontext(remaining)
+        shown: AbstractContextManager[Iterable[int]] = bar(
+            remaining, title, "batch", initial=len(self.losses), total=len(starts)
+        )
+        return shown
 
     def _path(self, path: str | os.PathLike[str] | None) -> Path:
         if path is None and self.checkpoint is None:
