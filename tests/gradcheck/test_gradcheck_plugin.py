@@ -47,7 +47,7 @@ import pytest
 @pytest.mark.parametrize("n", [2, 3])
 def test_right(assert_gradients, n):
     report = assert_gradients(np.tanh, np.linspace(-1, 1, n), gradient=right)
-    assert report.passed and report.companions
+    assert report.passed and report.exact_properties
 
 def test_kink(check_gradients):
     assert check_gradients(np.abs, 0.0).verdict == "KINK"
@@ -179,11 +179,12 @@ from types import SimpleNamespace
 def test(check_gradients, assert_gradients):
     weights = np.linspace(-1, 1, 40)
     model = SimpleNamespace(params={{"w": weights}})
-    reports = [check_gradients(np.tanh, np.linspace(-1, 1, n), gradient=right, companions=False) for n in (30, 31, 201)]
+    reports = [check_gradients(np.tanh, np.linspace(-1, 1, n), gradient=right, exact_properties=False)
+               for n in (30, 31, 201)]
     reports += [
         check_gradients(np.tanh, np.array([0.5, 1.5]), gradient=right, mode="numerical"),
         assert_gradients(lambda x: x * weights, 0.5, gradient=lambda x, v: (v @ weights, {{"w": v * x}}), model=model,
-                         mode="auto", companions=False),
+                         mode="auto", exact_properties=False),
         check_gradients(np.tanh, np.array([0.5, 1.5]), gradient=right, mode="directions"),
     ]
     print("modes:", *(report.mode for report in reports))
@@ -459,7 +460,7 @@ def test_checks_that_accuse_what_is_right_are_noticed(monkeypatch: pytest.Monkey
 
 
 def test_an_accusation_of_another_element_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Report, "culprit", property(lambda report: report.findings[0]))
+    monkeypatch.setattr(Report, "worst", property(lambda report: report.findings[0]))
     assert "was missed" in session.negative_control("full")
 
 

@@ -185,8 +185,8 @@ def test_wrong_gradient_fails_with_the_smallest_example(name: str) -> None:
 def test_on_a_kink_only_a_subgradient_passes() -> None:
     declared = wrong(np.abs, gs.arrays(3, kinks=[0.0]), lambda x, v: v * np.where(x == 0, 1.5, np.sign(x)))
     error = failure(declared, "test_vjp", GradientMismatch)
-    assert isinstance(error, GradientMismatch) and error.report.culprit is not None
-    assert error.report.culprit.at == 0
+    assert isinstance(error, GradientMismatch) and error.report.worst is not None
+    assert error.report.worst.at == 0
 
 
 def test_wrong_value_fails() -> None:

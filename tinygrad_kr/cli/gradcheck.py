@@ -27,7 +27,8 @@ from tinygrad_kr.common.extras import require
 from tinygrad_kr.errors import GraphError, MissingExtraError, UnsupportedError
 from tinygrad_kr.gradcheck.check import check_gradients
 from tinygrad_kr.gradcheck.findings import Verdict
-from tinygrad_kr.gradcheck.html import check_writable, drawn, page, section, write
+from tinygrad_kr.gradcheck.html import page
+from tinygrad_kr.gradcheck.pages import check_writable, drawn, section, write
 from tinygrad_kr.gradcheck.problem import name_of
 from tinygrad_kr.gradcheck.report import Report
 from tinygrad_kr.parameters import nearest

@@ -153,7 +153,7 @@ def _prove(network: nn.Module, train_set: Split, seed: int, tell: Callable[..., 
     )
     tell(f"{report.verdict}: {report.coverage:.1%} of it resolved, {report.seconds:.1f} seconds{_why(report)}")
     if report.verdict is Verdict.FAIL:
-        where = "" if report.culprit is None else f" in {report.culprit.label}"
+        where = "" if report.worst is None else f" in {report.worst.label}"
         raise GradientError(f"the gradient contradicts finite differences{where}: {report.reason}")
     return {"verdict": str(report.verdict), "coverage": report.coverage, "seconds": report.seconds}
 

@@ -16,10 +16,10 @@ from tinygrad_kr.engine.transforms import vjp
 from tinygrad_kr.engine.tree import tree_leaves, tree_map
 from tinygrad_kr.errors import NonFiniteError, ShapeError
 from tinygrad_kr.gradcheck.diagnosis import Evidence, patterns
-from tinygrad_kr.gradcheck.exact_properties import Companions, random_cotangent
+from tinygrad_kr.gradcheck.exact_properties import PropertyChecks, random_cotangent
 from tinygrad_kr.gradcheck.findings import Finding, Verdict
 from tinygrad_kr.gradcheck.judge import Judge
-from tinygrad_kr.gradcheck.problem import Budget, Leaf, Problem, Vector, array_of, name_of
+from tinygrad_kr.gradcheck.problem import Budget, Problem, Variable, Vector, array_of, name_of
 from tinygrad_kr.gradcheck.report import Report
 from tinygrad_kr.gradcheck.search import Progress, Search
 from tinygrad_kr.gradcheck.slopes import SIDES, Line, noise_of
@@ -61,7 +61,7 @@ def check_gradients(
     cotangent: Any = None,
     order: int = 1,
     seed: int | None = None,
-    companions: bool = True,
+    exact_properties: bool = True,
     resolution: float = 1e-5,
     max_evaluations: int | None = None,
     max_seconds: float | None = None,
@@ -99,7 +99,7 @@ def check_gradients(
         2 checks the gradient of the gradient instead; for this package's own gradient only.
     seed : int, optional
         Everything random is derived from it and from the inputs: the same call says the same.
-    companions : bool
+    exact_properties : bool
         Whether to look at the exact properties too: linearity, determinism, mutation, aliasing, stale caches, ...
     resolution : float
         The error bar, relative to its element, from which on an element counts as resolved.
@@ -137,7 +137,7 @@ def check_gradients(
     >>> check_gradients(np.tanh, np.array([0.5, -1.0])).verdict
     <Verdict.PASS: 'PASS'>
     >>> wrong = lambda x, v: v * (1 + np.tanh(x) ** 2)
-    >>> check_gradients(np.tanh, np.array([0.5, -1.0]), gradient=wrong).culprit.label
+    >>> check_gradients(np.tanh, np.array([0.5, -1.0]), gradient=wrong).worst.label
     'x[1]'
     """
     if mode not in ("auto", "full", "directions", "numerical"):
@@ -156,7 +156,7 @@ def check_gradients(
     with problem.borrowed():
         report = Report(problem, seed, cotangent)
         report.mode = _mode(mode, problem)
-        _check(problem, report, cotangent, rng, companions, resolution, _bar(progress, problem))
+        _check(problem, report, cotangent, rng, exact_properties, resolution, _bar(progress, problem))
     report.evaluations, report.gradient_calls = problem.evaluations, problem.gradient_calls
     report.seconds = budget.spent
     problem.budget = Budget()  # a picture drawn later is not part of the check
@@ -199,7 +199,7 @@ def _check(
     report: Report,
     cotangent: Any,
     rng: np.random.Generator,
-    companions: bool,
+    exact_properties: bool,
     resolution: float,
     progress: Progress,
 ) -> None:
@@ -215,7 +215,7 @@ def _check(
     report.claimed, report.resolution = first, resolution
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # both have warned at the inputs; what they say elsewhere is not asked for
-        _compare(problem, report, center, weights, rng, companions, progress)
+        _compare(problem, report, center, weights, rng, exact_properties, progress)
 
 
 def _compare(
@@ -224,7 +224,7 @@ def _compare(
     center: Vector,
     weights: Vector,
     rng: np.random.Generator,
-    companions: bool,
+    exact_properties: bool,
     progress: Progress,
 ) -> None:
     """Compare the gradient that the report claims with slopes of f, and look at its exact properties."""
@@ -234,39 +234,39 @@ def _compare(
     judge = Judge(problem, problem.start, center, weights, noise, report.resolution, seed, allowed)
     report.judge = judge
     fitting = [
-        np.asarray(g, dtype=np.float64) if g is not None and g.shape == leaf.shape else None
-        for leaf, g in zip(problem.leaves, first, strict=True)
+        np.asarray(g, dtype=np.float64) if g is not None and g.shape == variable.shape else None
+        for variable, g in zip(problem.variables, first, strict=True)
     ]
     search = Search(judge, fitting, rng, progress)
-    for leaf in problem.leaves:
-        if fitting[leaf.position] is not None and leaf.size:
-            _look(search, leaf, report.mode)
+    for variable in problem.variables:
+        if fitting[variable.position] is not None and variable.size:
+            _look(search, variable, report.mode)
     search.judge_ties()
     search.compare()
     report.findings = search.findings
-    exact = Companions(problem, judge, first, rng, already_wrong=report.culprit is not None)
-    report.companions = exact.run() if companions else [exact.only_shapes()]
+    exact = PropertyChecks(problem, judge, first, rng, already_wrong=report.worst is not None)
+    report.exact_properties = exact.run() if exact_properties else [exact.only_shapes()]
     if exact.second is not None:
-        report.second_point = {leaf.name: x for leaf, x in zip(problem.leaves, exact.second, strict=True)}
+        report.second_point = {variable.name: x for variable, x in zip(problem.variables, exact.second, strict=True)}
     if report.verdict is Verdict.FAIL:
         report.patterns = _patterns(problem, judge, report.findings, first)
 
 
-def _look(search: Search, leaf: Leaf, mode: str) -> None:
+def _look(search: Search, variable: Variable, mode: str) -> None:
     if not search.judge.allowed():
-        search.skip(leaf)
+        search.skip(variable)
     elif mode == "directions":
-        search.directions(leaf)
-    elif mode == "numerical" and search.judge.problem.affords(evaluations=4 * leaf.size):
-        search.numerical(leaf)
+        search.directions(variable)
+    elif mode == "numerical" and search.judge.problem.affords(evaluations=4 * variable.size):
+        search.numerical(variable)
     else:
-        search.full(leaf)
+        search.full(variable)
 
 
 def _mode(mode: Mode, problem: Problem) -> str:
     if mode != "auto":
         return mode
-    return "full" if sum(leaf.size for leaf in problem.leaves) <= FULL_UP_TO else "directions"
+    return "full" if sum(variable.size for variable in problem.variables) <= FULL_UP_TO else "directions"
 
 
 def _weights(problem: Problem, cotangent: Any, rng: np.random.Generator) -> Vector:
@@ -292,7 +292,7 @@ def _bar(progress: Progress | Literal[False] | None, problem: Problem) -> Progre
     """Return what wraps long loops."""
     if callable(progress):
         return progress
-    is_long = sum(leaf.size for leaf in problem.leaves) > LONG
+    is_long = sum(variable.size for variable in problem.variables) > LONG
     tqdm = visible_tqdm() if progress is None and is_long else None
     return _plain if tqdm is None else lambda items: tqdm(items, desc="gradient check", leave=False)
 
@@ -316,7 +316,7 @@ def _first_order(
     rng = np.random.default_rng([problem.digest(), seed or 0])
     cotangent = problem.structured(random_cotangent(rng, problem.output_size))
     floats = tuple(
-        i for i, template in enumerate(problem.inputs) if any(isinstance(x, Leaf) for x in tree_leaves(template))
+        i for i, template in enumerate(problem.inputs) if any(isinstance(x, Variable) for x in tree_leaves(template))
     )
 
     def first_order(*arguments: Any) -> Any:
@@ -331,41 +331,49 @@ def _first_order(
 
 
 def _patterns(problem: Problem, judge: Judge, findings: list[Finding], first: list[Any]) -> list[str]:
-    """Return what the mistake in each wrong leaf looks like."""
+    """Return what the mistake in each wrong variable looks like."""
     names = {f.input for f in findings if f.verdict is Verdict.FAIL}
     odd = [
-        leaf.name
-        for leaf in problem.leaves
-        if leaf.position in problem.checked and (g := first[leaf.position]) is not None and g.shape != leaf.shape
+        variable.name
+        for variable in problem.variables
+        if variable.position in problem.checked
+        and (g := first[variable.position]) is not None
+        and g.shape != variable.shape
     ]
-    chosen = [leaf for leaf in problem.leaves if leaf.name in names or leaf.name in odd]
+    chosen = [variable for variable in problem.variables if variable.name in names or variable.name in odd]
     if not chosen:
         return []
-    true = {leaf.name: _true(judge, leaf, findings, complete=leaf.name in odd) for leaf in problem.leaves}
+    true = {
+        variable.name: _true(judge, variable, findings, complete=variable.name in odd) for variable in problem.variables
+    }
     with_ones = _with_ones(problem, judge)
     lengths: dict[int, str] = {}
-    for leaf in problem.leaves:
-        lengths |= {n: f"axis {axis} of {leaf.name}" for axis, n in reversed(list(enumerate(leaf.shape))) if n > 1}
+    for variable in problem.variables:
+        lengths |= {
+            n: f"axis {axis} of {variable.name}" for axis, n in reversed(list(enumerate(variable.shape))) if n > 1
+        }
     for other in (*tree_leaves(problem.output), *tree_leaves(problem.inputs)):
         if isinstance(other, np.ndarray):
             lengths |= {n: f"axis {axis} of the labels" for axis, n in enumerate(other.shape) if n not in lengths}
     for output in tree_leaves(problem.output):
         lengths |= {n: f"axis {axis} of the output" for axis, n in enumerate(output.shape) if n not in lengths}
     said = []
-    for leaf in chosen:
-        wrong = np.zeros(leaf.shape, bool)
+    for variable in chosen:
+        wrong = np.zeros(variable.shape, bool)
         for finding in findings:
-            if finding.input == leaf.name and finding.index is not None and finding.verdict is Verdict.FAIL:
+            if finding.input == variable.name and finding.index is not None and finding.verdict is Verdict.FAIL:
                 wrong[finding.index] = True
         others = {
-            other.name: true[other.name] for other in problem.leaves if other is not leaf and other.shape == leaf.shape
+            other.name: true[other.name]
+            for other in problem.variables
+            if other is not variable and other.shape == variable.shape
         }
-        claimed = np.asarray(first[leaf.position], dtype=np.float64)
-        same = None if with_ones is None else with_ones[leaf.position]
-        evidence = Evidence(leaf.name, claimed, true[leaf.name], wrong, same, others, lengths)
-        evidence.at = problem.start[leaf.position]
-        evidence.steady = partial(_is_steady, judge, leaf, [f for f in findings if f.input == leaf.name])
-        said += [f"{leaf.name}: {sentence}" for sentence in patterns(evidence)]
+        claimed = np.asarray(first[variable.position], dtype=np.float64)
+        same = None if with_ones is None else with_ones[variable.position]
+        evidence = Evidence(variable.name, claimed, true[variable.name], wrong, same, others, lengths)
+        evidence.at = problem.start[variable.position]
+        evidence.steady = partial(_is_steady, judge, variable, [f for f in findings if f.input == variable.name])
+        said += [f"{variable.name}: {sentence}" for sentence in patterns(evidence)]
     return said
 
 
@@ -380,7 +388,7 @@ def _with_ones(problem: Problem, judge: Judge) -> list[Any] | None:
         return None
 
 
-def _is_steady(judge: Judge, leaf: Leaf, findings: list[Finding]) -> bool:
+def _is_steady(judge: Judge, variable: Variable, findings: list[Finding]) -> bool:
     """Return whether the relative errors of some wrong elements are the same at points close by."""
     wrong = [f for f in findings if f.verdict is Verdict.FAIL and f.index is not None and f.estimate != 0]
     rng = np.random.default_rng(judge.seed)
@@ -388,24 +396,28 @@ def _is_steady(judge: Judge, leaf: Leaf, findings: list[Finding]) -> bool:
         if not judge.problem.affords(evaluations=STEADY_BUDGET, gradients=1):
             return False
         there = judge.at([x * (1 + CLOSE_BY * rng.uniform(0.5, 1, x.shape)) for x in judge.point])
-        gradient = np.asarray(judge.problem.gradient(there.point, judge.weights)[leaf.position], np.float64)
+        gradient = np.asarray(judge.problem.gradient(there.point, judge.weights)[variable.position], np.float64)
         for f in sorted(wrong, key=lambda f: -f.bars)[:NEIGHBOURS]:
-            position = int(np.ravel_multi_index(f.index, leaf.shape)) if f.index else 0
-            slope = there.rung(Line.element(there.point, leaf, position), f.step).slope
+            position = int(np.ravel_multi_index(f.index, variable.shape)) if f.index else 0
+            slope = there.estimate(Line.element(there.point, variable, position), f.step).slope
             error = f.claimed / f.estimate - 1
             if not abs(gradient.flat[position] / slope - 1 - error) <= abs(error) / 4:
                 return False
     return bool(wrong)
 
 
-def _true(judge: Judge, leaf: Leaf, findings: list[Finding], complete: bool) -> Vector:
-    """Return the numerical gradient of a leaf, NaN where it was not measured; if asked, measure it all."""
-    true = np.full(leaf.shape, math.nan)
+def _true(judge: Judge, variable: Variable, findings: list[Finding], complete: bool) -> Vector:
+    """Return the numerical gradient of a variable, NaN where it was not measured; if asked, measure it all."""
+    true = np.full(variable.shape, math.nan)
     for finding in findings:
-        if finding.input == leaf.name and finding.index is not None and finding.bar <= CLEAR * abs(finding.estimate):
+        if (
+            finding.input == variable.name
+            and finding.index is not None
+            and finding.bar <= CLEAR * abs(finding.estimate)
+        ):
             true[finding.index] = finding.estimate
-    if complete and leaf.size <= FULL_UP_TO:
-        for i in range(leaf.size):
-            line = Line.element(judge.point, leaf, i)
-            true.flat[i] = judge.rung(line, line.local_step or line.first_step).slope
+    if complete and variable.size <= FULL_UP_TO:
+        for i in range(variable.size):
+            line = Line.element(judge.point, variable, i)
+            true.flat[i] = judge.estimate(line, line.local_step or line.first_step).slope
     return true

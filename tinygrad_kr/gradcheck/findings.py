@@ -1,4 +1,4 @@
-"""What a check can say: the verdicts, and the findings and companions that carry them."""
+"""What a check can say: the verdicts, and the findings and exact_properties that carry them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Companion", "Finding", "Verdict"]
+__all__ = ["ExactProperty", "Finding", "Verdict"]
 
 
 class Verdict(StrEnum):
@@ -129,7 +129,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Companion:
+class ExactProperty:
     """An exact property of a gradient function, which needs no finite differences.
 
     Attributes

@@ -20,16 +20,16 @@ from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.engine.tree import tree_leaves, tree_map
 from tinygrad_kr.errors import DtypeError, NonFiniteError, ShapeError
 
-__all__ = ["Budget", "Leaf", "Point", "Problem", "Vector", "array_of", "name_of", "rough_size"]
+__all__ = ["Budget", "Point", "Problem", "Variable", "Vector", "array_of", "name_of", "rough_size"]
 
 Vector = NDArray[np.float64]
 Point = list[NDArray[np.float64]]
-"""One array for each leaf."""
+"""One array for each variable."""
 SMALLEST_SIZE = 0.25
 
 
 @dataclass(frozen=True)
-class Leaf:
+class Variable:
     """A float array among the inputs, or a parameter of the model: what can be moved."""
 
     position: int
@@ -61,13 +61,13 @@ class Budget:
 class Problem:
     """A function, the place where it is looked at, and its gradient.
 
-    Inputs are flattened to *leaves*, the float arrays among them; labels and other things are passed on as they are.
+    Inputs are flattened to *variables*, the float arrays among them; labels and other things are passed on as they are.
     Every call gets copies, so that nothing a user's function does to its arguments reaches the next call.
     """
 
     def __init__(self, f: Callable[..., Any], inputs: tuple[Any, ...], gradient: Any, model: Any) -> None:
         self.f, self.user_gradient = f, gradient
-        self.leaves: list[Leaf] = []
+        self.variables: list[Variable] = []
         self.start: Point = []
         self.evaluations = self.gradient_calls = 0
         self.budget = Budget()
@@ -78,15 +78,15 @@ class Problem:
         self.written: dict[int, Any] = {}
         for name, parameter in self.parameters.items():
             self._add(f"params[{name!r}]", _memory(name, parameter))
-        if not self.leaves:
+        if not self.variables:
             raise DtypeError(
                 "check_gradients: there is nothing to differentiate with respect to: no input holds floats.\n"
                 f"  got {', '.join(type(x).__name__ for x in inputs) or 'no inputs'}; "
                 "pass arrays of floats, for example np.array(x, dtype=float)"
             )
-        self.first_parameter = len(self.leaves) - len(self.parameters)
+        self.first_parameter = len(self.variables) - len(self.parameters)
         self.output: Any = None  # the structure of what f returns, filled by the first evaluation
-        self.checked = set(range(len(self.leaves)))
+        self.checked = set(range(len(self.variables)))
 
     # What f is
 
@@ -129,7 +129,7 @@ class Problem:
         return sum(part.size for part in tree_leaves(self.output))
 
     def gradient(self, point: Point, cotangent: Vector, **how: Any) -> list[Any]:
-        """Return what the gradient function returns at a point, one entry for each leaf: an array, or None."""
+        """Return what the gradient function returns at a point, one entry for each variable: an array, or None."""
         return self.gradient_of(self.arguments(point, **how), self.structured(cotangent), point)
 
     def gradient_of(self, arguments: tuple[Any, ...], cotangent: Any, point: Point) -> list[Any]:
@@ -157,7 +157,7 @@ class Problem:
         """Return the inputs as f gets them, in a layout of memory, and in the user's own dtypes if asked."""
 
         def filled(slot: Any) -> Any:
-            if not isinstance(slot, Leaf):
+            if not isinstance(slot, Variable):
                 return slot
             array = point[slot.position].astype(slot.dtype) if dtypes else point[slot.position]
             return array[()] if slot.is_number else layout(array)
@@ -235,14 +235,14 @@ class Problem:
             return value
         return self._add(name, array, is_number=isinstance(value, float | np.floating))
 
-    def _add(self, name: str, array: Any, is_number: bool = False) -> Leaf:
+    def _add(self, name: str, array: Any, is_number: bool = False) -> Variable:
         if not np.all(np.isfinite(array)):
             first = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
             raise NonFiniteError(f"check_gradients: {name}{list(first) if first else ''} is {array[first]}")
-        leaf = Leaf(len(self.leaves), name, array.shape, array.dtype, is_number)
-        self.leaves.append(leaf)
+        variable = Variable(len(self.variables), name, array.shape, array.dtype, is_number)
+        self.variables.append(variable)
         self.start.append(np.array(array, dtype=np.float64))
-        return leaf
+        return variable
 
     def _write(self, point: Point) -> None:
         """Put the point's parameters into the model, where they are not there yet."""
@@ -253,13 +253,13 @@ class Problem:
 
     def _own_gradient(self, arguments: tuple[Any, ...], cotangent: Any) -> list[Any]:
         def variable(slot: Any, value: Any) -> Any:
-            return Tensor(value, requires_grad=True, name=slot.name) if isinstance(slot, Leaf) else value
+            return Tensor(value, requires_grad=True, name=slot.name) if isinstance(slot, Variable) else value
 
         variables = tuple(tree_map(variable, *pair) for pair in zip(self.inputs, arguments, strict=True))
         inputs = [
             x
             for slot, x in zip(tree_leaves(self.inputs), tree_leaves(variables), strict=True)
-            if isinstance(slot, Leaf)
+            if isinstance(slot, Variable)
         ]
         parameters = list(self.parameters.values())
         for parameter in parameters:
@@ -273,23 +273,23 @@ class Problem:
         return [np.zeros(x.shape, x.dtype) if x.grad is None else x.grad for x in (*inputs, *parameters)]
 
     def _sorted(self, returned: Any) -> list[Any]:
-        """Return the entries of what the user's gradient function returned, one for each leaf."""
+        """Return the entries of what the user's gradient function returned, one for each variable."""
         templates, names = list(self.inputs), list(self.input_names)
         if self.parameters:
             if isinstance(returned, dict) and set(returned) == set(self.parameters):
-                self.checked = set(range(self.first_parameter, len(self.leaves)))
+                self.checked = set(range(self.first_parameter, len(self.variables)))
                 return [None] * self.first_parameter + [_gradient_array(returned[name]) for name in self.parameters]
-            templates.append({name: self.leaves[self.first_parameter + i] for i, name in enumerate(self.parameters)})
+            templates.append({name: self.variables[self.first_parameter + i] for i, name in enumerate(self.parameters)})
             names.append("params")
         parts = self._parts(returned, templates, names)
-        entries: list[Any] = [None] * len(self.leaves)
+        entries: list[Any] = [None] * len(self.variables)
 
         def collect(slot: Any, part: Any) -> None:
-            if isinstance(slot, Leaf):
+            if isinstance(slot, Variable):
                 entries[slot.position] = None if part is None else _gradient_array(part)
 
         for template, name, part in zip(templates, names, parts, strict=True):
-            if part is None or not any(isinstance(slot, Leaf) for slot in tree_leaves(template)):
+            if part is None or not any(isinstance(slot, Variable) for slot in tree_leaves(template)):
                 continue
             try:
                 tree_map(collect, template, part)
@@ -299,7 +299,7 @@ class Problem:
 
     def _parts(self, returned: Any, templates: list[Any], names: list[str]) -> list[Any]:
         """Return one part for each input, labels included."""
-        floats = [any(isinstance(slot, Leaf) for slot in tree_leaves(template)) for template in templates]
+        floats = [any(isinstance(slot, Variable) for slot in tree_leaves(template)) for template in templates]
         several = isinstance(returned, tuple | list)
         if len(templates) == 1 and not (several and len(returned) == 1 and not isinstance(templates[0], tuple | list)):
             return [returned]

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_kr.gradcheck.problem import Leaf, Point, Problem, Vector, rough_size
+from tinygrad_kr.gradcheck.problem import Point, Problem, Variable, Vector, rough_size
 
-__all__ = ["EPS", "Far", "Line", "Noise", "Rung", "Together", "far_away", "measure", "moves_in_quanta", "noise_of"]
+__all__ = ["EPS", "Estimate", "Far", "Line", "Noise", "Together", "far_away", "measure", "moves_in_quanta", "noise_of"]
 
 EPS = float(np.finfo(np.float64).eps)
 SIDES = (-2, -1, 1, 2)
@@ -130,13 +130,13 @@ def _random_direction(sizes: Point, rng: np.random.Generator) -> Point:
 
 @dataclass(frozen=True)
 class Line:
-    """A straight way through one leaf: ``x + t * direction``, for t a multiple of a step.
+    """A straight way through one variable: ``x + t * direction``, for t a multiple of a step.
 
     ``where`` picks the elements that move, ``direction`` holds their speeds, ``unit`` is the size of a relative step
     of 1, ``local_unit`` the same on the scale of the element itself, if that is much smaller.
     """
 
-    leaf: Leaf
+    variable: Variable
     where: NDArray[np.intp]
     direction: Vector
     unit: float
@@ -144,17 +144,17 @@ class Line:
     smallest_step: float = 0.0
 
     @staticmethod
-    def element(here: Point, leaf: Leaf, position: int) -> Line:
+    def element(here: Point, variable: Variable, position: int) -> Line:
         """The line along one element: t is in the units of x."""
-        x = float(here[leaf.position].flat[position])
+        x = float(here[variable.position].flat[position])
         unit = float(rough_size(np.array(x)))
         local = math.ldexp(1.0, math.frexp(x)[1] - 1) if 0 < abs(x) < unit / 64 else None
-        return Line(leaf, np.array([position]), np.ones(1), unit, local, 4 * float(np.spacing(abs(x))))
+        return Line(variable, np.array([position]), np.ones(1), unit, local, 4 * float(np.spacing(abs(x))))
 
     @staticmethod
-    def along(leaf: Leaf, where: NDArray[np.intp], direction: Vector) -> Line:
+    def along(variable: Variable, where: NDArray[np.intp], direction: Vector) -> Line:
         """The line along a direction of several elements: t is in units of their sizes."""
-        return Line(leaf, where, direction, unit=1.0, smallest_step=2.0**-46)
+        return Line(variable, where, direction, unit=1.0, smallest_step=2.0**-46)
 
     @property
     def first_step(self) -> float:
@@ -173,7 +173,7 @@ class Line:
     def point(self, here: Point, t: float) -> Point:
         """Return the point at t."""
         point = list(here)
-        point[self.leaf.position] = moved = here[self.leaf.position].copy()
+        point[self.variable.position] = moved = here[self.variable.position].copy()
         moved.reshape(-1)[self.where] += t * self.direction
         return point
 
@@ -181,13 +181,13 @@ class Line:
         """Return by which share of a step rounding puts elements, or what f computes of them, elsewhere."""
         if self.where.size > 1:
             return 4 * EPS / step
-        x = float(here[self.leaf.position].flat[self.where[0]])
+        x = float(here[self.variable.position].flat[self.where[0]])
         return max(abs((x + k * step) - x - k * step) for k in SIDES) / step + 2 * EPS * abs(x) / step
 
 
 @dataclass(frozen=True)
 class Together:
-    """Several lines, of one leaf or of several, followed at once."""
+    """Several lines, of one variable or of several, followed at once."""
 
     lines: tuple[Line, ...]
     unit: float = 1.0
@@ -205,7 +205,7 @@ class Together:
 
 
 @dataclass(frozen=True)
-class Rung:
+class Estimate:
     """The slope of the weighted outputs along a line, measured with one step.
 
     Attributes
@@ -260,7 +260,7 @@ class Rung:
 
 def measure(
     problem: Problem, here: Point, line: Line | Together, step: float, weights: Vector, noise: Noise, unit: float
-) -> Rung:
+) -> Estimate:
     """Return the slope of ``sum(weights * f)`` along a line through a point; ``unit`` is that of the noise."""
     center = noise.center
     f_2, f_1, f1, f2 = (problem.value_nearby(line.point(here, k * step)) for k in SIDES)
@@ -277,7 +277,7 @@ def measure(
         rounding = 1.5 * noise.rounding * np.maximum(largest, np.abs(center)) / step + astray
         differ = np.array([f_2 != center, f_1 != center, f1 != center, f2 != center])
         travel = np.where(differ.all(axis=0), np.maximum(np.abs(first), np.abs(second)), 0.0)
-        return Rung(
+        return Estimate(
             step,
             slope=float(weights @ slopes),
             truncation=float(weighs @ truncation),
@@ -302,13 +302,13 @@ class Far:
 
 def far_away(problem: Problem, here: Point, line: Line, center: Vector) -> Far:
     """Change the elements of a line a lot: to 0, to the opposite, and on."""
-    x = here[line.leaf.position]
+    x = here[line.variable.position]
     depends, change = np.zeros(center.size, bool), np.zeros(center.size)
     for factor, shift in ((0.0, 0.0), (-1.0, 0.0), (1.0, 0.125), (2.0, 1.0)):
         far = x.copy()
         far.flat[line.where] = factor * far.flat[line.where] + shift
         point = list(here)
-        point[line.leaf.position] = far
+        point[line.variable.position] = far
         distance = float(np.abs(far - x).max())
         if distance > 0:
             value = problem.value_nearby(point)
