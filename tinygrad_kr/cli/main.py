@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.command == "train" and (model := train.of_layers(options)):
             options = _parser(model).parse_args(argv)
         return COMMANDS[options.command](options)
-    except (UsageError, gradcheck.CommandError, DataError, MissingExtraError, OSError, MemoryError) as error:
+    except (UsageError, DataError, MissingExtraError, OSError, MemoryError) as error:
         return _fail(error, status=2)
     except (GradientError, NonFiniteError) as error:
         return _fail(error, status=1)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_kr import nn
-from tinygrad_kr.cli.gradcheck import function_at, importable, raised
 from tinygrad_kr.cli.options import UsageError
+from tinygrad_kr.cli.user_code import function_at, importable, raised
 from tinygrad_kr.engine.graph import no_grad
 from tinygrad_kr.engine.tensor import raw
 

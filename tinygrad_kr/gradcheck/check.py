@@ -17,9 +17,9 @@ from tinygrad_kr.engine.tree import tree_leaves, tree_map
 from tinygrad_kr.errors import NonFiniteError, ShapeError
 from tinygrad_kr.gradcheck.diagnosis import Evidence, patterns
 from tinygrad_kr.gradcheck.exact_properties import PropertyChecks, random_cotangent
-from tinygrad_kr.gradcheck.findings import Finding, Verdict
+from tinygrad_kr.gradcheck.findings import Finding, Verdict, name_of
 from tinygrad_kr.gradcheck.judge import Judge
-from tinygrad_kr.gradcheck.problem import Budget, Problem, Variable, Vector, array_of, name_of
+from tinygrad_kr.gradcheck.problem import Budget, Problem, Variable, Vector, array_of
 from tinygrad_kr.gradcheck.report import Report
 from tinygrad_kr.gradcheck.search import Progress, Search
 from tinygrad_kr.gradcheck.slopes import SIDES, Line, noise_of

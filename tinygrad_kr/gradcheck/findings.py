@@ -1,12 +1,14 @@
-"""What a check can say: the verdicts, and the findings and exact_properties that carry them."""
+"""The verdicts, and the results that carry them: of one element or direction, and of one exact property."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-__all__ = ["ExactProperty", "Finding", "Verdict"]
+__all__ = ["ExactProperty", "Finding", "Verdict", "name_of"]
 
 
 class Verdict(StrEnum):
@@ -145,3 +147,8 @@ class ExactProperty:
     name: str
     verdict: Verdict
     message: str = ""
+
+
+def name_of(f: Callable[..., Any]) -> str:
+    """Return the name of a function in messages."""
+    return str(getattr(f, "__qualname__", None) or getattr(f, "__name__", None) or type(f).__name__)

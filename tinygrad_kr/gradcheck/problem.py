@@ -20,7 +20,7 @@ from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.engine.tree import tree_leaves, tree_map
 from tinygrad_kr.errors import DtypeError, NonFiniteError, ShapeError
 
-__all__ = ["Budget", "Point", "Problem", "Variable", "Vector", "array_of", "name_of", "rough_size"]
+__all__ = ["Budget", "Point", "Problem", "Variable", "Vector", "array_of", "rough_size"]
 
 Vector = NDArray[np.float64]
 Point = list[NDArray[np.float64]]
@@ -344,11 +344,6 @@ def rough_size(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the power of two below each magnitude, and 1/4 for what is smaller: a step's unit without rounding."""
     _, exponent = np.frexp(np.maximum(np.abs(x), SMALLEST_SIZE))
     return np.asarray(np.ldexp(1.0, exponent - 1), dtype=np.float64)
-
-
-def name_of(f: Callable[..., Any]) -> str:
-    """Return what messages call a function."""
-    return str(getattr(f, "__qualname__", None) or getattr(f, "__name__", None) or type(f).__name__)
 
 
 def _only_numbers(value: Any) -> bool:

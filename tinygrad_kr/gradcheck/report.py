@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinygrad_kr.gradcheck.figure import figure_of
+from tinygrad_kr.gradcheck.findings import name_of
 from tinygrad_kr.gradcheck.html import html_of
-from tinygrad_kr.gradcheck.problem import name_of
 from tinygrad_kr.gradcheck.result import Result
 from tinygrad_kr.gradcheck.wording import text_of
 

@@ -7,8 +7,8 @@ from collections import Counter
 
 import numpy as np
 
-from tinygrad_kr.gradcheck.findings import Verdict
-from tinygrad_kr.gradcheck.problem import Variable, name_of
+from tinygrad_kr.gradcheck.findings import Verdict, name_of
+from tinygrad_kr.gradcheck.problem import Variable
 from tinygrad_kr.gradcheck.result import Result
 
 __all__ = ["text_of"]

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_kr.gradcheck.check import check_gradients
-from tinygrad_kr.gradcheck.findings import Verdict
+from tinygrad_kr.gradcheck.findings import Verdict, name_of
 from tinygrad_kr.gradcheck.html import COLORS, page
 from tinygrad_kr.gradcheck.pages import section, write
-from tinygrad_kr.gradcheck.problem import Problem, name_of
+from tinygrad_kr.gradcheck.problem import Problem
 from tinygrad_kr.gradcheck.report import Report
 
 __all__ = ["SMALL", "Record", "Recorder", "negative_control"]
