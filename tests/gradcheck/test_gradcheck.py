@@ -15,8 +15,9 @@ from tinygrad_kr import Tensor, no_grad
 from tinygrad_kr import functional as F
 from tinygrad_kr.errors import DtypeError, NonFiniteError, ShapeError
 from tinygrad_kr.gradcheck import GradientMismatch, Report, Verdict, assert_gradients, check_gradients
+from tinygrad_kr.gradcheck.noise import Noise, noise_of
 from tinygrad_kr.gradcheck.problem import Problem
-from tinygrad_kr.gradcheck.slopes import Line, Noise, measure, noise_of
+from tinygrad_kr.gradcheck.slopes import Line, measure
 from tinygrad_kr.models import TwoLayerNet
 
 PASS, KINK, INCONCLUSIVE, FAIL = Verdict.PASS, Verdict.KINK, Verdict.INCONCLUSIVE, Verdict.FAIL

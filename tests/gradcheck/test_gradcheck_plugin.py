@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 import tinygrad_kr
-from tinygrad_kr.gradcheck import Report, Verdict, check_gradients, judge
+from tinygrad_kr.gradcheck import Report, Verdict, check_gradients, claim
 from tinygrad_kr.gradcheck.with_pytest import plugin as pytest_plugin
 from tinygrad_kr.gradcheck.with_pytest import session
 
@@ -381,7 +381,7 @@ def test_workers_of_xdist_report_to_their_controller(
     worker = Worker()
     with monkeypatch.context() as patch:
         if not sound:
-            patch.setattr(judge, "SAFETY", 1e6)
+            patch.setattr(claim, "SAFETY", 1e6)
         assert run(pytester, ONE_RIGHT, "--gradcheck-report=page.html", plugins=(worker,)).ret == 0
     assert not (pytester.path / "page.html").exists()
     sent = marshal.loads(marshal.dumps(worker.output))  # only built-in types travel
@@ -399,7 +399,7 @@ MODES = ["full", "directions", "numerical"]
 
 
 def test_a_session_whose_checks_cannot_fail_fails(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judge, "SAFETY", 1e6)
+    monkeypatch.setattr(claim, "SAFETY", 1e6)
     result = run(pytester, ONE_RIGHT + "\ndef test_more(check_gradients):\n    check_gradients(np.tanh, 0.5)\n")
     result.assert_outcomes(passed=2)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -410,7 +410,7 @@ def test_a_session_whose_checks_cannot_fail_fails(pytester: pytest.Pytester, mon
 def test_a_session_that_failed_otherwise_keeps_its_exit_status(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judge, "SAFETY", 1e6)
+    monkeypatch.setattr(claim, "SAFETY", 1e6)
     source = ONE_RIGHT + "\ndef test_more():\n    import pytest\n    pytest.exit('enough', returncode=7)\n"
     assert run(pytester, source).ret == 7
 

@@ -18,11 +18,12 @@ from tinygrad_kr.errors import NonFiniteError, ShapeError
 from tinygrad_kr.gradcheck.diagnosis import Evidence, patterns
 from tinygrad_kr.gradcheck.exact_properties import PropertyChecks, random_cotangent
 from tinygrad_kr.gradcheck.findings import Finding, Verdict, name_of
-from tinygrad_kr.gradcheck.judge import Judge
+from tinygrad_kr.gradcheck.noise import SIDES, noise_of
 from tinygrad_kr.gradcheck.problem import Budget, Problem, Variable, Vector, array_of
 from tinygrad_kr.gradcheck.report import Report
+from tinygrad_kr.gradcheck.sampler import Sampler
 from tinygrad_kr.gradcheck.search import Progress, Search
-from tinygrad_kr.gradcheck.slopes import SIDES, Line, noise_of
+from tinygrad_kr.gradcheck.slopes import Line
 
 __all__ = ["GradientMismatch", "assert_gradients", "check_gradients"]
 
@@ -231,33 +232,33 @@ def _compare(
     first = report.claimed
     noise = noise_of(problem, problem.start, problem.sizes, center, rng)
     seed, allowed = int(rng.integers(2**32)), lambda: problem.affords(evaluations=len(SIDES))
-    judge = Judge(problem, problem.start, center, weights, noise, report.resolution, seed, allowed)
-    report.judge = judge
+    sampler = Sampler(problem, problem.start, center, weights, noise, report.resolution, seed, allowed)
+    report.sampler = sampler
     fitting = [
         np.asarray(g, dtype=np.float64) if g is not None and g.shape == variable.shape else None
         for variable, g in zip(problem.variables, first, strict=True)
     ]
-    search = Search(judge, fitting, rng, progress)
+    search = Search(sampler, fitting, rng, progress)
     for variable in problem.variables:
         if fitting[variable.position] is not None and variable.size:
             _look(search, variable, report.mode)
     search.judge_ties()
     search.compare()
     report.findings = search.findings
-    exact = PropertyChecks(problem, judge, first, rng, already_wrong=report.worst is not None)
+    exact = PropertyChecks(problem, sampler, first, rng, already_wrong=report.worst is not None)
     report.exact_properties = exact.run() if exact_properties else [exact.only_shapes()]
     if exact.second is not None:
         report.second_point = {variable.name: x for variable, x in zip(problem.variables, exact.second, strict=True)}
     if report.verdict is Verdict.FAIL:
-        report.patterns = _patterns(problem, judge, report.findings, first)
+        report.patterns = _patterns(problem, sampler, report.findings, first)
 
 
 def _look(search: Search, variable: Variable, mode: str) -> None:
-    if not search.judge.allowed():
+    if not search.sampler.allowed():
         search.skip(variable)
     elif mode == "directions":
         search.directions(variable)
-    elif mode == "numerical" and search.judge.problem.affords(evaluations=4 * variable.size):
+    elif mode == "numerical" and search.sampler.problem.affords(evaluations=4 * variable.size):
         search.numerical(variable)
     else:
         search.full(variable)
@@ -330,7 +331,7 @@ def _first_order(
     return first_order, (*inputs, cotangent)
 
 
-def _patterns(problem: Problem, judge: Judge, findings: list[Finding], first: list[Any]) -> list[str]:
+def _patterns(problem: Problem, sampler: Sampler, findings: list[Finding], first: list[Any]) -> list[str]:
     """Return what the mistake in each wrong variable looks like."""
     names = {f.input for f in findings if f.verdict is Verdict.FAIL}
     odd = [
@@ -344,9 +345,10 @@ def _patterns(problem: Problem, judge: Judge, findings: list[Finding], first: li
     if not chosen:
         return []
     true = {
-        variable.name: _true(judge, variable, findings, complete=variable.name in odd) for variable in problem.variables
+        variable.name: _true(sampler, variable, findings, complete=variable.name in odd)
+        for variable in problem.variables
     }
-    with_ones = _with_ones(problem, judge)
+    with_ones = _with_ones(problem, sampler)
     lengths: dict[int, str] = {}
     for variable in problem.variables:
         lengths |= {
@@ -372,15 +374,15 @@ def _patterns(problem: Problem, judge: Judge, findings: list[Finding], first: li
         same = None if with_ones is None else with_ones[variable.position]
         evidence = Evidence(variable.name, claimed, true[variable.name], wrong, same, others, lengths)
         evidence.at = problem.start[variable.position]
-        evidence.steady = partial(_is_steady, judge, variable, [f for f in findings if f.input == variable.name])
+        evidence.steady = partial(_is_steady, sampler, variable, [f for f in findings if f.input == variable.name])
         said += [f"{variable.name}: {sentence}" for sentence in patterns(evidence)]
     return said
 
 
-def _with_ones(problem: Problem, judge: Judge) -> list[Any] | None:
+def _with_ones(problem: Problem, sampler: Sampler) -> list[Any] | None:
     """Return the gradient for a cotangent of ones, if that is another one and can be had."""
-    ones = np.ones_like(judge.weights)
-    if np.array_equal(judge.weights, ones) or not problem.affords(gradients=1):
+    ones = np.ones_like(sampler.weights)
+    if np.array_equal(sampler.weights, ones) or not problem.affords(gradients=1):
         return None
     try:
         return problem.gradient(problem.start, ones)
@@ -388,15 +390,15 @@ def _with_ones(problem: Problem, judge: Judge) -> list[Any] | None:
         return None
 
 
-def _is_steady(judge: Judge, variable: Variable, findings: list[Finding]) -> bool:
+def _is_steady(sampler: Sampler, variable: Variable, findings: list[Finding]) -> bool:
     """Return whether the relative errors of some wrong elements are the same at points close by."""
     wrong = [f for f in findings if f.verdict is Verdict.FAIL and f.index is not None and f.estimate != 0]
-    rng = np.random.default_rng(judge.seed)
+    rng = np.random.default_rng(sampler.seed)
     for _ in range(NEIGHBOURS):
-        if not judge.problem.affords(evaluations=STEADY_BUDGET, gradients=1):
+        if not sampler.problem.affords(evaluations=STEADY_BUDGET, gradients=1):
             return False
-        there = judge.at([x * (1 + CLOSE_BY * rng.uniform(0.5, 1, x.shape)) for x in judge.point])
-        gradient = np.asarray(judge.problem.gradient(there.point, judge.weights)[variable.position], np.float64)
+        there = sampler.at([x * (1 + CLOSE_BY * rng.uniform(0.5, 1, x.shape)) for x in sampler.point])
+        gradient = np.asarray(sampler.problem.gradient(there.point, sampler.weights)[variable.position], np.float64)
         for f in sorted(wrong, key=lambda f: -f.bars)[:NEIGHBOURS]:
             position = int(np.ravel_multi_index(f.index, variable.shape)) if f.index else 0
             slope = there.estimate(Line.element(there.point, variable, position), f.step).slope
@@ -406,7 +408,7 @@ def _is_steady(judge: Judge, variable: Variable, findings: list[Finding]) -> boo
     return bool(wrong)
 
 
-def _true(judge: Judge, variable: Variable, findings: list[Finding], complete: bool) -> Vector:
+def _true(sampler: Sampler, variable: Variable, findings: list[Finding], complete: bool) -> Vector:
     """Return the numerical gradient of a variable, NaN where it was not measured; if asked, measure it all."""
     true = np.full(variable.shape, math.nan)
     for finding in findings:
@@ -418,6 +420,6 @@ def _true(judge: Judge, variable: Variable, findings: list[Finding], complete: b
             true[finding.index] = finding.estimate
     if complete and variable.size <= FULL_UP_TO:
         for i in range(variable.size):
-            line = Line.element(judge.point, variable, i)
-            true.flat[i] = judge.estimate(line, line.local_step or line.first_step).slope
+            line = Line.element(sampler.point, variable, i)
+            true.flat[i] = sampler.estimate(line, line.local_step or line.first_step).slope
     return true

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from tinygrad_kr.engine.tree import tree_leaves
 from tinygrad_kr.gradcheck.findings import ExactProperty, Verdict
-from tinygrad_kr.gradcheck.judge import BUDGET, Judge
+from tinygrad_kr.gradcheck.judge import BUDGET
 from tinygrad_kr.gradcheck.layouts import LAYOUTS
 from tinygrad_kr.gradcheck.problem import Point, Problem, Variable, Vector, array_of
+from tinygrad_kr.gradcheck.sampler import Sampler
 from tinygrad_kr.gradcheck.search import Search
 from tinygrad_kr.gradcheck.slopes import EPS, FIRST_STEP
 
@@ -48,7 +49,7 @@ class PropertyChecks:
     """
 
     problem: Problem
-    judge: Judge
+    sampler: Sampler
     first: list[Any]
     rng: np.random.Generator
     already_wrong: bool = False
@@ -100,7 +101,7 @@ class PropertyChecks:
                 raise Broken(f"the gradient for {variable.name} (float64 in the check) is {g.dtype}: digits are lost")
 
     def _forward_determinism(self) -> None:
-        start, center = self.problem.start, self.judge.center
+        start, center = self.problem.start, self.sampler.center
         again = self._value(start)
         if np.array_equal(again, center, equal_nan=True):
             return
@@ -112,14 +113,14 @@ class PropertyChecks:
             )
 
     def _backward_determinism(self) -> None:
-        again = self._gradient(self.problem.start, self.judge.weights)
+        again = self._gradient(self.problem.start, self.sampler.weights)
         for variable, g, first in self._pairs(again, self.first):
             if self._differ(variable, g, first):
                 raise Broken(f"the gradient for {variable.name} differs between two calls, {_apart(g, first)}")
 
     def _mutation(self) -> None:
         arguments = self.problem.arguments(self.problem.start)
-        cotangent = self.problem.structured(self.judge.weights)
+        cotangent = self.problem.structured(self.sampler.weights)
         owned = [x for x in tree_leaves([arguments, cotangent]) if isinstance(x, np.ndarray)]
         before = [x.tobytes() for x in owned]
         self._require(evaluations=1, gradients=1)
@@ -136,7 +137,7 @@ class PropertyChecks:
 
     def _aliasing(self) -> None:
         arguments = self.problem.arguments(self.problem.start)
-        cotangent = self.problem.structured(self.judge.weights)
+        cotangent = self.problem.structured(self.sampler.weights)
         self._require(evaluations=1, gradients=1)
         output = [array_of(part) for part in tree_leaves(self.problem.call(arguments, self.problem.start))]
         owners = [("an input", x) for x in tree_leaves(arguments) if isinstance(x, np.ndarray)]
@@ -151,7 +152,7 @@ class PropertyChecks:
                 owners.append((f"that for {variable.name}", g))
 
     def _zero_cotangent(self) -> None:
-        zero = self._gradient(self.problem.start, np.zeros_like(self.judge.weights))
+        zero = self._gradient(self.problem.start, np.zeros_like(self.sampler.weights))
         for variable, g, first in self._pairs(zero, self.first):
             if np.any(g[np.isfinite(first)] != 0):
                 largest = float(np.nanmax(np.abs(g)))
@@ -161,17 +162,17 @@ class PropertyChecks:
 
     def _linearity(self) -> None:
         a, b = 0.7390851332151607, -1.3247179572447460
-        other = self.problem.rounded(random_cotangent(self.rng, self.judge.weights.size))
-        combined = self._gradient(self.problem.start, a * self.judge.weights + b * other)
+        other = self.problem.rounded(random_cotangent(self.rng, self.sampler.weights.size))
+        combined = self._gradient(self.problem.start, a * self.sampler.weights + b * other)
         second = self._gradient(self.problem.start, other)
         for variable, g, g2, first in self._pairs(combined, second, self.first):
             with np.errstate(all="ignore"):
                 expected = a * first + b * g2
                 largest = float(np.max(np.abs(first) + np.abs(g2), initial=0))
-                allowed = ROUNDINGS * (self._eps * largest + self._rounding(variable, self.judge.weights, other))
+                allowed = ROUNDINGS * (self._eps * largest + self._rounding(variable, self.sampler.weights, other))
                 off = np.abs(g - expected)
                 if np.any(off > allowed):
-                    allowed = allowed + 2 * self.judge.lost_digits[variable.position]
+                    allowed = allowed + 2 * self.sampler.lost_digits[variable.position]
             if np.any(off[np.isfinite(expected)] > np.broadcast_to(allowed, off.shape)[np.isfinite(expected)]):
                 worst = np.unravel_index(np.nanargmax(off), off.shape)
                 where = f"[{', '.join(map(str, worst))}]" if variable.shape else ""
@@ -184,7 +185,7 @@ class PropertyChecks:
     def _rounding(self, variable: Variable, *cotangents: Vector) -> Any:
         """Return what the rounding of f is worth in a slope over the scale of each element."""
         weight = np.sum(np.abs(cotangents), axis=0)
-        noise = self.judge.noise.at(np.abs(self.judge.center), FIRST_STEP)
+        noise = self.sampler.noise.at(np.abs(self.sampler.center), FIRST_STEP)
         return float(weight @ noise) / np.minimum(self.problem.sizes[variable.position], 1)
 
     @property
@@ -201,8 +202,8 @@ class PropertyChecks:
             raise Skip("f is not finite at the second points that were tried")
         far, in_domain = self._far_away()
         far_gradient = self._gradient_if_any(far)
-        there, self.second = self._gradient(self.close, self.judge.weights), self.close
-        again = self._gradient(self.problem.start, self.judge.weights)
+        there, self.second = self._gradient(self.close, self.sampler.weights), self.close
+        again = self._gradient(self.problem.start, self.sampler.weights)
         for variable, g, first in self._pairs(again, self.first):
             if self._differ(variable, g, first):
                 raise Broken(
@@ -234,7 +235,7 @@ class PropertyChecks:
         """Return the gradient at a point that the user's functions may refuse: None for each variable then."""
         try:
             if np.all(np.isfinite(self._value_nearby(point))):
-                return self._gradient(point, self.judge.weights)
+                return self._gradient(point, self.sampler.weights)
         except Skip:
             raise
         except Exception:  # outside the domain the user's functions may do as they like
@@ -245,7 +246,7 @@ class PropertyChecks:
         """Judge the gradient at another point along one direction for each variable."""
         claimed = [g if g is not None and g.shape == x.shape else None for g, x in zip(gradient, point, strict=True)]
         self._require(evaluations=1)
-        search = Search(self.judge.at(point), claimed, self.rng, progress=lambda items: items)
+        search = Search(self.sampler.at(point), claimed, self.rng, progress=lambda items: items)
         for variable, g in self._checked(claimed):
             if g is None or not variable.size:
                 continue
@@ -274,7 +275,7 @@ class PropertyChecks:
         point[b.position] = point[a.position].copy()
         if not np.all(np.isfinite(self._value_nearby(point))):
             raise Skip(f"f is not finite where {b.name} is {a.name}")
-        separate = self._gradient(point, self.judge.weights)
+        separate = self._gradient(point, self.sampler.weights)
         shared = dict.fromkeys((a.position, b.position), point[a.position].copy())
         made: dict[int, Any] = {}
 
@@ -283,7 +284,7 @@ class PropertyChecks:
             return made.setdefault(0, shared[a.position]) if is_twin else np.array(array)
 
         self._require(gradients=1)
-        together = self.problem.gradient(point, self.judge.weights, layout=same)
+        together = self.problem.gradient(point, self.sampler.weights, layout=same)
         for variable, g, expected in self._pairs(together, separate):
             if self._differ(variable, g, expected):
                 raise Broken(
@@ -296,7 +297,7 @@ class PropertyChecks:
         for name in ("Fortran-ordered", "strided", "read-only"):  # PyTorch takes no reversed ones
             self._require(gradients=1)
             try:
-                gradient = self.problem.gradient(self.problem.start, self.judge.weights, layout=LAYOUTS[name])
+                gradient = self.problem.gradient(self.problem.start, self.sampler.weights, layout=LAYOUTS[name])
             except ValueError as error:
                 if "destination is read-only" in str(error) or "output array is read-only" in str(error):
                     raise Broken("the gradient function writes to an input: a read-only one raises") from error
@@ -304,7 +305,7 @@ class PropertyChecks:
                 continue
             for variable, g, first in self._pairs(gradient, self.first):
                 allowed = ROUNDINGS * (
-                    self._eps * np.abs(first).max(initial=0) + self._rounding(variable, self.judge.weights)
+                    self._eps * np.abs(first).max(initial=0) + self._rounding(variable, self.sampler.weights)
                 )
                 if np.any(np.abs(g - first) > allowed):
                     raise Broken(
@@ -318,9 +319,9 @@ class PropertyChecks:
             raise Skip("the inputs are float64")
         eps = max(float(np.finfo(variable.dtype).eps) for variable in self.problem.variables)
         self._require(gradients=2)
-        single = self.problem.gradient(self.problem.start, self.judge.weights, dtypes=True)
-        shaken = self._gradient(moved(self.rng, self.problem.start, -eps, eps), self.judge.weights)
-        noise = eps * float(np.linalg.norm(self.judge.weights * self.judge.center))  # of f in that dtype
+        single = self.problem.gradient(self.problem.start, self.sampler.weights, dtypes=True)
+        shaken = self._gradient(moved(self.rng, self.problem.start, -eps, eps), self.sampler.weights)
+        noise = eps * float(np.linalg.norm(self.sampler.weights * self.sampler.center))  # of f in that dtype
         for variable, g, nearby, first in self._pairs(single, shaken, self.first):
             scale = float(np.max(np.abs(first), initial=0))
             conditioning = np.abs(nearby - first) + noise / np.minimum(self.problem.sizes[variable.position], 1)
@@ -352,7 +353,7 @@ class PropertyChecks:
         """Whether two gradients differ by more than sums in another order may: those over a set, or in threads."""
         if np.array_equal(g, expected, equal_nan=True):
             return False
-        nearby = self.first if self.close is None else self._gradient(self.close, self.judge.weights)
+        nearby = self.first if self.close is None else self._gradient(self.close, self.sampler.weights)
         change = np.abs(nearby[variable.position] - self.first[variable.position])
         allowed = self._reordered(np.abs(expected).max(), change.max())
         return not np.all((np.abs(g - expected) <= allowed) | (np.isnan(g) & np.isnan(expected)))
@@ -360,7 +361,7 @@ class PropertyChecks:
     @cached_property
     def close(self) -> Point | None:
         """A point close by where f is finite: towards 0, which leads out of few domains, or away from it."""
-        rng = np.random.default_rng(self.judge.seed)
+        rng = np.random.default_rng(self.sampler.seed)
         points = (moved(rng, self.problem.start, *shares) for shares in ((-MOVE, -MOVE / 2), (MOVE / 2, MOVE)))
         return next((point for point in points if np.all(np.isfinite(self._value_nearby(point)))), None)
 

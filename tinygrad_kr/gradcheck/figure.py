@@ -57,18 +57,18 @@ def _draw_map(figure: Figure, ax: Axes, variable: Variable, found: list[Finding]
 def _draw_steps(ax: Axes, result: Result) -> None:
     """Draw the error of the worst element against the step: a valley if it is right, a plateau if it is wrong."""
     singles = [f for f in result.findings if f.index is not None and math.isfinite(f.claimed)]
-    judge = result.judge
-    if not singles or judge is None:
+    sampler = result.sampler
+    if not singles or sampler is None:
         ax.set_axis_off()
         return
     worst = result.worst if result.worst in singles else max(singles, key=lambda f: f.bars)
     assert worst is not None and worst.index is not None
     variable = next(variable for variable in result.problem.variables if variable.name == worst.input)
     position = int(np.ravel_multi_index(worst.index, variable.shape)) if variable.shape else 0
-    line = Line.element(judge.point, variable, position)
+    line = Line.element(sampler.point, variable, position)
     unit = line.first_step / STEPS[5]
     with result.problem.borrowed():
-        estimates = [judge.estimate(line, unit * step) for step in STEPS]
+        estimates = [sampler.estimate(line, unit * step) for step in STEPS]
     steps = [estimate.step for estimate in estimates]
     ax.loglog(
         steps,

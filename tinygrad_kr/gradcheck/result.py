@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_kr.gradcheck.findings import ExactProperty, Finding, Verdict
-from tinygrad_kr.gradcheck.judge import Judge
 from tinygrad_kr.gradcheck.problem import Problem, Variable
+from tinygrad_kr.gradcheck.sampler import Sampler
 
 __all__ = ["Result"]
 
@@ -48,7 +48,7 @@ class Result:
 
     seconds, evaluations, gradient_calls = 0.0, 0, 0
     mode, resolution = "full", 1e-5
-    judge: Judge | None = None
+    sampler: Sampler | None = None
 
     def __init__(self, problem: Problem, seed: int | None, cotangent: object = None) -> None:
         self.problem, self.seed, self.cotangent = problem, seed, cotangent
@@ -150,9 +150,9 @@ class Result:
     @property
     def nothing_to_compare(self) -> str:
         """Return why there was nothing to compare, or an empty string."""
-        if self.judge is not None and self.judge.weights.size == 0:
+        if self.sampler is not None and self.sampler.weights.size == 0:
             return "there was nothing to check: f returns no numbers"
-        if self.judge is not None and not np.any(self.judge.weights):
+        if self.sampler is not None and not np.any(self.sampler.weights):
             return "there was nothing to check: the cotangent is zero, and so is every gradient for it"
         return "" if self.findings else "there was nothing to check: every input is empty"
 

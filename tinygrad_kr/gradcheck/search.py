@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_kr.gradcheck.claim import BLUR, NEGLIGIBLE, SAFETY
 from tinygrad_kr.gradcheck.findings import Finding, Verdict
-from tinygrad_kr.gradcheck.judge import BLUR, BUDGET, NEGLIGIBLE, SAFETY, Judge
+from tinygrad_kr.gradcheck.judge import BUDGET, judge_element, judge_line
+from tinygrad_kr.gradcheck.kinks import several_kinks
 from tinygrad_kr.gradcheck.problem import Variable, Vector
+from tinygrad_kr.gradcheck.sampler import Sampler
 from tinygrad_kr.gradcheck.slopes import EPS, FIRST_STEP, Line, Together
 from tinygrad_kr.numerical import numerical_gradient
 
@@ -42,7 +45,7 @@ class Search:
     ``claimed`` holds the gradient, None where a variable has none of the right shape.
     """
 
-    judge: Judge
+    sampler: Sampler
     claimed: list[Vector | None]
     rng: np.random.Generator
     progress: Progress
@@ -54,7 +57,7 @@ class Search:
         found: list[Finding] = []
         for i in self.progress(range(variable.size)):
             convicted = sum(finding.verdict is Verdict.FAIL for finding in found) >= THOROUGH
-            found.append(self.judge.element(variable, i, float(claimed[i]), quick=convicted))
+            found.append(judge_element(self.sampler, variable, i, float(claimed[i]), quick=convicted))
         self.findings += found
 
     def compare(self) -> None:
@@ -62,7 +65,7 @@ class Search:
 
         A slope that cannot be told from 0 has no other measure: no bar is small beside itself.
         """
-        limit = self.judge.resolution * max(map(self._in_comparison, self._sound()), default=0.0)
+        limit = self.sampler.resolution * max(map(self._in_comparison, self._sound()), default=0.0)
         for finding in self.findings:
             bar = finding.bar * self._scale(finding)
             reach = SAFETY * finding.bar + finding.blur
@@ -85,9 +88,9 @@ class Search:
         if finding.index is None:
             return 1.0
         position = next(
-            variable.position for variable in self.judge.problem.variables if variable.name == finding.input
+            variable.position for variable in self.sampler.problem.variables if variable.name == finding.input
         )
-        return float(self.judge.problem.sizes[position].max())
+        return float(self.sampler.problem.sizes[position].max())
 
     def judge_ties(self) -> None:
         """Move all elements at a kink together: their gradients must fit that direction too.
@@ -103,24 +106,26 @@ class Search:
 
     def _judge_tied(self, tied: list[Finding]) -> None:
         """Move just these elements."""
-        variables = {variable.name: variable for variable in self.judge.problem.variables}
-        together = Together(tuple(Line.element(self.judge.point, variables[f.input], self._position(f)) for f in tied))
-        estimate = self.judge.estimate(together, min(f.step for f in tied))
+        variables = {variable.name: variable for variable in self.sampler.problem.variables}
+        together = Together(
+            tuple(Line.element(self.sampler.point, variables[f.input], self._position(f)) for f in tied)
+        )
+        estimate = self.sampler.estimate(together, min(f.step for f in tied))
         low, high, margin = estimate.sides()
         margin += sum(f.blur for f in tied)
         claimed = sum(f.claimed for f in tied)
         off = max(low - margin - claimed, claimed - high - margin)
         if not estimate.finite or off <= 0:
             return
-        several = self.judge.several_kinks(together, estimate, off)
+        several = several_kinks(self.sampler, together, estimate, off)
         for finding in tied:
             finding.verdict, finding.refuted = Verdict.INCONCLUSIVE if several else Verdict.FAIL, True
             finding.reason += f"; all {len(tied)} elements at a kink together must add up to {(low + high) / 2:.6g}"
 
     def _judge_translation(self, names: set[str]) -> None:
         """Add the same to all elements of some variables: what is tied stays tied, so its kink is gone."""
-        variables = [variable for variable in self.judge.problem.variables if variable.name in names]
-        sizes = [self.judge.problem.sizes[variable.position] for variable in variables]
+        variables = [variable for variable in self.sampler.problem.variables if variable.name in names]
+        sizes = [self.sampler.problem.sizes[variable.position] for variable in variables]
         unit = max((float(size.max()) for size in sizes), default=0.0)
         if not variables or unit > ALIKE * min(float(size.min()) for size in sizes):
             return
@@ -131,12 +136,12 @@ class Search:
         )
         parts = np.concatenate([unit * self._flat(variable) for variable in variables])
         claimed, blur = float(parts.sum()), EPS * float(np.abs(parts).sum())
-        estimate, finer = (self.judge.estimate(together, step) for step in (FIRST_STEP, FIRST_STEP / 16))
+        estimate, finer = (self.sampler.estimate(together, step) for step in (FIRST_STEP, FIRST_STEP / 16))
         (low, high, margin), (finer_low, finer_high, finer_margin) = estimate.sides(), finer.sides()
         margins = margin + finer_margin + BLUR * estimate.size + blur
         same = max(abs(low - finer_low), abs(high - finer_high)) <= margins
         off = max(low - claimed, claimed - high) - SAFETY * margins
-        if same and off > 0 and not self.judge.several_kinks(together, finer, off):
+        if same and off > 0 and not several_kinks(self.sampler, together, finer, off):
             claimed, middle, bar = (value / unit for value in (claimed, (low + high) / 2, (high - low) / 2 + margins))
             reason = (
                 f"ties: with all elements moved by the same the slope is {middle:.6g}, but they add up to {claimed:.6g}"
@@ -151,7 +156,7 @@ class Search:
         return any(finding.verdict is Verdict.FAIL for finding in self.findings)
 
     def _position(self, finding: Finding) -> int:
-        shape = next(variable.shape for variable in self.judge.problem.variables if variable.name == finding.input)
+        shape = next(variable.shape for variable in self.sampler.problem.variables if variable.name == finding.input)
         return int(np.ravel_multi_index(finding.index, shape)) if finding.index else 0
 
     def numerical(self, variable: Variable) -> None:
@@ -159,18 +164,19 @@ class Search:
 
         What disagrees is judged again, with error bars that bound.
         """
-        claimed, start = self._flat(variable), self.judge.point
+        claimed, start = self._flat(variable), self.sampler.point
 
         def projected(x: Any) -> float:
             point = list(start)
             point[variable.position] = np.array(x)
-            return float(self.judge.weights @ (self.judge.problem.value(point) - self.judge.center))
+            return float(self.sampler.weights @ (self.sampler.problem.value(point) - self.sampler.center))
 
         x = start[variable.position].copy()
         once = numerical_gradient(projected, x, BOOK_STEP, progress=self.progress).ravel()
         twice = numerical_gradient(projected, x, 2 * BOOK_STEP, progress=self.progress).ravel()
         noise = (
-            float(np.abs(self.judge.weights) @ self.judge.noise.at(np.abs(self.judge.center), BOOK_STEP)) / BOOK_STEP
+            float(np.abs(self.sampler.weights) @ self.sampler.noise.at(np.abs(self.sampler.center), BOOK_STEP))
+            / BOOK_STEP
         )
         found = []
         for i in range(variable.size):
@@ -181,15 +187,15 @@ class Search:
             )
             finding.at = float(x.flat[i])
             if not finding.error <= SAFETY * bar:
-                finding = self.judge.element(variable, i, value)
-            elif bar > self.judge.resolution * max(abs(value), abs(finding.estimate)):
+                finding = judge_element(self.sampler, variable, i, value)
+            elif bar > self.sampler.resolution * max(abs(value), abs(finding.estimate)):
                 finding.verdict, finding.reason = Verdict.INCONCLUSIVE, "noise: rounding in f hides a slope this small"
             found.append(finding)
         self.findings += found
 
     def directions(self, variable: Variable) -> None:
         """Judge slopes along random directions; where one is wrong, look for the element."""
-        size = self.judge.problem.sizes[variable.position].ravel()
+        size = self.sampler.problem.sizes[variable.position].ravel()
         order = self.rng.permutation(variable.size).astype(np.intp)
         signs = self._signs(size)
         groups = np.array_split(order, GROUPS if variable.size > GROUPED_FROM else 1)
@@ -225,7 +231,7 @@ class Search:
 
     def all_at_once(self, variable: Variable) -> Line:
         """A direction that moves every element of a variable."""
-        size = self.judge.problem.sizes[variable.position].ravel()
+        size = self.sampler.problem.sizes[variable.position].ravel()
         return Line.along(variable, np.arange(variable.size), self._signs(size))
 
     def skip(self, variable: Variable) -> None:
@@ -248,10 +254,10 @@ class Search:
         parts = claimed[line.where] * line.direction
         worst = line.where[np.argmin(np.isfinite(parts))]
         if line.where.size == 1 or not np.all(np.isfinite(parts)):
-            return self.judge.element(line.variable, int(worst), float(claimed[worst]))
-        finding = self.judge.line(line, float(parts.sum()), float(np.linalg.norm(parts)), quick=True)
+            return judge_element(self.sampler, line.variable, int(worst), float(claimed[worst]))
+        finding = judge_line(self.sampler, line, float(parts.sum()), float(np.linalg.norm(parts)), quick=True)
         finding.blur += EPS * float(np.abs(parts).sum())
-        sizes = self.judge.problem.sizes[line.variable.position].reshape(-1)[line.where]
+        sizes = self.sampler.problem.sizes[line.variable.position].reshape(-1)[line.where]
         finding.norm = float(np.linalg.norm(claimed[line.where] * sizes))
         finding.typical = float(np.median(np.abs(parts)))
         return finding
@@ -263,7 +269,7 @@ class Search:
         others = Line.along(group.variable, *_without(group, line.where))
         if others.where.size and self._excess(others, finding.step, claimed) > SAFETY:
             suspects += others.where[:WITNESSES].tolist()
-        return [self.judge.element(line.variable, i, float(claimed[i])) for i in suspects]
+        return [judge_element(self.sampler, line.variable, i, float(claimed[i])) for i in suspects]
 
     def _worst_part(self, line: Line, step: float, claimed: Vector) -> Line:
         """Return the part of a line, one element, that makes its slope wrong, or as wrong as any.
@@ -288,14 +294,14 @@ class Search:
 
     def _off(self, line: Line, step: float, claimed: Vector) -> float:
         """Return how much the slope along a line is off, by two points only: enough to compare parts."""
-        above, below = (self.judge.problem.value_nearby(line.point(self.judge.point, t)) for t in (step, -step))
-        slope = float(self.judge.weights @ (above - below)) / (2 * step)
+        above, below = (self.sampler.problem.value_nearby(line.point(self.sampler.point, t)) for t in (step, -step))
+        slope = float(self.sampler.weights @ (above - below)) / (2 * step)
         return float((claimed[line.where] * line.direction).sum()) - slope
 
     def _excess(self, line: Line, step: float, claimed: Vector) -> float:
         """Return how many bars the slope along a line is off, measured once."""
         parts = claimed[line.where] * line.direction
-        estimate = self.judge.estimate(line, step)
+        estimate = self.sampler.estimate(line, step)
         blur = (BLUR * estimate.size + EPS * float(np.abs(parts).sum())) / SAFETY
         return abs(float(parts.sum()) - estimate.slope) / max(
             estimate.bar(np.ones(estimate.moved.shape, bool)) + blur, 1e-300
