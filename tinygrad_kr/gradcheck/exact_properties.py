@@ -92,7 +92,7 @@ class PropertyChecks:
     # The properties
 
     def _dtype_and_shape(self) -> None:
-        for variable, g in self._checked(self.first):
+        for variable, g in self.problem.checked_pairs(self.first):
             if g is None:
                 raise Broken(f"no gradient (None) for {variable.name} {variable.shape}, which holds floats")
             if g.shape != variable.shape:
@@ -144,7 +144,7 @@ class PropertyChecks:
         owners += [("the cotangent", np.asarray(v)) for v in tree_leaves(cotangent)]
         owners += [("the output", y) for y in output]
         gradients = self.problem.gradient_of(arguments, cotangent, self.problem.start)
-        for variable, g in self._checked(gradients):
+        for variable, g in self.problem.checked_pairs(gradients):
             for owner, array in owners:
                 if g is not None and np.shares_memory(g, array):
                     raise Broken(f"the gradient for {variable.name} shares memory with {owner}; return a copy")
@@ -247,7 +247,7 @@ class PropertyChecks:
         claimed = [g if g is not None and g.shape == x.shape else None for g, x in zip(gradient, point, strict=True)]
         self._require(evaluations=1)
         search = Search(self.sampler.at(point), claimed, self.rng, progress=lambda items: items)
-        for variable, g in self._checked(claimed):
+        for variable, g in self.problem.checked_pairs(claimed):
             if g is None or not variable.size:
                 continue
             wrong = [
@@ -371,13 +371,6 @@ class PropertyChecks:
         Terms that cancel show in the change: moved by a share of themselves, they cancel no more.
         """
         return ROUNDINGS * self._eps * (size + np.nan_to_num(change, posinf=0.0) / MOVE)
-
-    def _checked(self, gradients: list[Any]) -> list[tuple[Variable, Any]]:
-        return [
-            (variable, gradients[variable.position])
-            for variable in self.problem.variables
-            if variable.position in self.problem.checked
-        ]
 
     def _pairs(self, *gradients: list[Any]) -> Iterator[tuple[Any, ...]]:
         """Yield each variable with its gradients, where all have its shape."""

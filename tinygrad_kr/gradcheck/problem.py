@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -197,6 +197,22 @@ class Problem:
     def sizes(self) -> Point:
         """What a step of 1 is for each element: about its magnitude."""
         return [rough_size(x) for x in self.start]
+
+    @property
+    def size(self) -> int:
+        """The number of elements of all inputs and parameters."""
+        return sum(variable.size for variable in self.variables)
+
+    def checked_pairs(self, gradients: Sequence[Any]) -> list[tuple[Variable, Any]]:
+        """Return each variable whose gradient was asked for, with its gradient."""
+        return [(v, gradients[v.position]) for v in self.variables if v.position in self.checked]
+
+    def fitting(self, gradients: Sequence[Any]) -> list[tuple[Variable, Vector | None]]:
+        """Return each variable with its gradient in float64, or None if that is missing or of another shape."""
+        return [
+            (v, np.asarray(g, dtype=np.float64) if g is not None and g.shape == v.shape else None)
+            for v, g in zip(self.variables, gradients, strict=True)
+        ]
 
     def digest(self) -> int:
         """A number derived from the inputs: same inputs, same random choices."""
