@@ -16,13 +16,14 @@ from tinygrad_kr.engine.tree import tree_leaves, tree_map
 from tinygrad_kr.errors import NonFiniteError, ShapeError
 from tinygrad_kr.gradcheck.comparison import comparisons
 from tinygrad_kr.gradcheck.diagnosis import patterns
-from tinygrad_kr.gradcheck.exact_properties import PropertyChecks, random_cotangent
+from tinygrad_kr.gradcheck.exact_properties import PropertyChecks
 from tinygrad_kr.gradcheck.findings import Verdict, name_of
 from tinygrad_kr.gradcheck.noise import SIDES, noise_of
-from tinygrad_kr.gradcheck.problem import Budget, Problem, Variable, Vector, array_of
+from tinygrad_kr.gradcheck.problem import Budget, Problem
 from tinygrad_kr.gradcheck.report import Report
 from tinygrad_kr.gradcheck.sampler import Sampler
 from tinygrad_kr.gradcheck.search import Progress, Search
+from tinygrad_kr.gradcheck.variables import Variable, Vector, array_of, random_signs
 
 __all__ = ["GradientMismatch", "assert_gradients", "check_gradients"]
 
@@ -147,7 +148,7 @@ def check_gradients(
     problem = Problem(f, inputs, gradient, model)
     problem.budget = budget
     rng = np.random.default_rng([problem.digest(), seed or 0])
-    with problem.borrowed():
+    with problem.model.borrowed():
         report = Report(problem, seed, cotangent)
         report.mode, report.resolution = mode, resolution
         if mode == "auto":
@@ -243,7 +244,7 @@ def _compare(
         checks = PropertyChecks(problem, sampler, first, rng, already_wrong=report.worst is not None)
         report.exact_properties = checks.run() if exact_properties else [checks.only_shapes()]
         if checks.second is not None:
-            names = (variable.name for variable in problem.variables)
+            names = (v.name for v in problem.variables)
             report.second_point = dict(zip(names, checks.second, strict=True))
         if report.verdict is Verdict.FAIL:
             compared = comparisons(sampler, report.findings, first, complete_up_to=FULL_UP_TO)
@@ -264,7 +265,7 @@ def _look(search: Search, variable: Variable, mode: str) -> None:
 def _weights(problem: Problem, cotangent: object, rng: np.random.Generator) -> Vector:
     """Return the cotangent as a vector."""
     if cotangent is None:
-        return random_cotangent(rng, problem.output_size)
+        return random_signs(rng, problem.output_size, 0.5, 1.5)
     parts: list[Vector] = []
 
     def fit(expected: Any, given: Any) -> None:
@@ -301,7 +302,7 @@ def _first_order(
     problem = Problem(f, inputs, None, None)
     problem.value(problem.start)
     rng = np.random.default_rng([problem.digest(), seed or 0])
-    cotangent = problem.structured(random_cotangent(rng, problem.output_size))
+    cotangent = problem.structured(random_signs(rng, problem.output_size, 0.5, 1.5))
     floats = tuple(
         i for i, template in enumerate(problem.inputs) if any(isinstance(x, Variable) for x in tree_leaves(template))
     )

@@ -1,4 +1,4 @@
-"""One claimed slope beside estimates of it with several steps: which of them to trust, and what they say.
+"""One claimed slope beside estimates of it with several steps: which of them to trust, and whether they contradict it.
 
 A claim is refuted only if it is off by more than twice the error bar of the best estimate and of one more, with the
 noise of every output counted that depends on the element; and if no finer step, down to the scale of the element
@@ -20,7 +20,7 @@ from tinygrad_kr.gradcheck.slopes import EPS, Estimate, Far, Line, far_away
 __all__ = ["BLUR", "NEGLIGIBLE", "SAFETY", "Claim"]
 
 SAFETY = 2.0
-"""How many bars a gradient must be off before it is suspected."""
+"""How many bars a claim must be off to be contradicted."""
 NEGLIGIBLE = 1e-3
 """Of the resolution, beside larger slopes: below this an element's bar does not matter."""
 BLUR = 1e-11
@@ -28,7 +28,7 @@ BLUR = 1e-11
 QUANTA = 64.0
 """How many roundings of the input, or of 1/4, an intermediate result may move by at once."""
 UNDERFLOW = float(np.finfo(np.float32).tiny)
-"""What a function that does not move at all may have lost, if it casts to float32 inside."""
+"""The underflow of a function that casts to float32 inside, if it does not move at all."""
 SHARP = 2e-8
 """The relative bar below which no finer step is tried, where truncation and not noise makes it."""
 FURTHER = (2.0**-8, 2.0**-3)
@@ -58,24 +58,24 @@ class Claim:
     def noise(self, estimate: Estimate, least: bool = False) -> float:
         """Return what noise may do to a slope, with outputs that only rounding keeps from moving.
 
-        An output that rests here, and with a larger step moves on both sides, moves in quanta of unknown size. If all
-        rest, and with larger steps nothing but noise is seen, this rest says nothing. ``least`` counts no noise but
-        rounding and quanta: with finer steps what looked like noise may be the function itself.
+        An output that is constant here, and with a larger step moves on both sides, moves in quanta of unknown size. If
+        all are constant, and larger steps show only noise, the slope is unknown. ``least`` counts rounding and quanta
+        alone: with finer steps what looked like noise may be the function itself.
         """
         larger = [other for other in self.estimates if other.step > estimate.step]
-        if self.rests(estimate) or (
+        if self.on_a_stair(estimate) or (
             not estimate.moved.any() and any(math.isinf(r.noise(self.depends)) for r in larger)
         ):
             return math.inf
         coarser = [other.travel for other in larger]
-        rests = ~estimate.moved & self.depends
+        constant = ~estimate.moved & self.depends
         quanta = np.min([np.where(travel > 0, travel, np.inf) for travel in coarser], axis=0) if coarser else np.inf
-        jumps = np.where(rests & np.isfinite(quanta), quanta, 0.0)
+        jumps = np.where(constant & np.isfinite(quanta), quanta, 0.0)
         errors = estimate.rounding if least else estimate.errors
         return float(np.sum(errors, where=self.depends | estimate.moved)) + 1.5 * float(np.sum(jumps)) / estimate.step
 
-    def rests(self, estimate: Estimate) -> bool:
-        """Whether an output of a staircase rests, of those that depend on the line or, if none is seen to, of all."""
+    def on_a_stair(self, estimate: Estimate) -> bool:
+        """Whether a staircase is constant here in an output that depends on the line or, if none is seen to, in all."""
         still = ~estimate.moved & (self.sampler.weights != 0)
         return bool(still.any()) and self.sampler.in_quanta and bool(np.any(still & self.depends) or still.all())
 
@@ -84,7 +84,7 @@ class Claim:
         return estimate.truncation + estimate.kink + self.noise(estimate)
 
     def trusted(self) -> Estimate:
-        """Return the measurement with the smallest bar that no finer one contradicts.
+        """Return the estimate with the smallest bar that no finer one contradicts.
 
         Where f oscillates within a step, slopes look small and sure; finer steps then bend more, not less.
         """
@@ -94,7 +94,7 @@ class Claim:
             finer = [other for other in self.estimates if other.step < estimate.step]
             if all(self._agree(estimate, other) and self.bends_no_more(other, estimate) for other in finer):
                 return estimate
-        return min(self.estimates, key=lambda estimate: estimate.step)
+        return min(self.estimates, key=lambda e: e.step)
 
     def bends_no_more(self, finer: Estimate, coarser: Estimate) -> bool:
         """Whether f bends no more with a finer step, as it must where it is smooth on that scale."""
@@ -117,7 +117,7 @@ class Claim:
         """Return the bar: with the noise of all outputs if that is small, or else of those that depend on the line."""
         bar = estimate.bar(np.ones(estimate.moved.shape, bool))
         if bar <= self.aim * max(abs(estimate.slope), self.scale) and not (
-            self._outside(estimate, bar) and self.rests(estimate)
+            self._outside(estimate, bar) and self.on_a_stair(estimate)
         ):
             return bar
         return self.whole_bar(estimate)
@@ -134,16 +134,16 @@ class Claim:
         return blur + lost * float(np.abs(self.line.direction).sum())
 
     def refuted(self, estimate: Estimate) -> bool:
-        """Whether the claim is out of reach of one measurement."""
+        """Whether one estimate contradicts the claim."""
         return self._outside(estimate, self.bar(estimate))
 
     def confirmed(self, best: Estimate) -> bool:
-        """Whether one more measurement refutes the claim: a finer one, or, where those see too little, one beside."""
-        others = [estimate for estimate in self.estimates if estimate is not best and self._agree(estimate, best)]
-        seen_twice = any(self.refuted(estimate) for estimate in others if estimate.step <= 4 * best.step)
-        jumps = any(not self.bends_no_more(best, estimate) for estimate in self.estimates if estimate.step > best.step)
-        excused = jumps or self._in_quanta(best) or any(self._supported(estimate, best) for estimate in self.estimates)
-        return seen_twice and not excused and (self.quick or not self.fits_further(best))
+        """Whether one more estimate contradicts the claim, and no quanta, jump or other estimate explains it."""
+        others = [e for e in self.estimates if e is not best and self._agree(e, best)]
+        seen_twice = any(self.refuted(e) for e in others if e.step <= 4 * best.step)
+        jumps = any(not self.bends_no_more(best, e) for e in self.estimates if e.step > best.step)
+        explained = jumps or self._in_quanta(best) or any(self._supported(e, best) for e in self.estimates)
+        return seen_twice and not explained and (self.quick or not self.fits_further(best))
 
     def _in_quanta(self, best: Estimate) -> bool:
         """Whether an intermediate result may move in quanta so large that they hide a slope as small as the error.
@@ -155,7 +155,7 @@ class Claim:
         return best.truncation == best.kink == 0 and hidden
 
     def _supported(self, estimate: Estimate, best: Estimate) -> bool:
-        """Whether a measurement contradicts the best one and speaks for the claim.
+        """Whether an estimate contradicts the best one and supports the claim.
 
         It need not be free of noise: noise that bends f less than the two differ would not have made them differ.
         """
@@ -172,7 +172,7 @@ class Claim:
 
     @cached_property
     def further(self) -> list[tuple[float, ...]]:
-        """The slopes on the two sides over steps so large that only quanta could excuse a claim that fits them."""
+        """The slopes on the two sides over steps so large that a claim fits them only if f moves in quanta."""
         line = self.line
         unit = line.unit if line.local_unit is None or self.estimates[-1].step > line.local_unit else line.local_unit
         estimates = [
@@ -185,14 +185,14 @@ class Claim:
         return self.bar(estimate) <= self.sampler.resolution * max(abs(estimate.slope), self.scale)
 
     def stationary(self, best: Estimate) -> bool:
-        """Whether both the slope and its bar are nothing beside the slopes of f further away."""
+        """Whether the slope and its bar are negligible beside the slopes of f further away."""
         if self.line.where.size > 1:
             return False
         slope = float(np.abs(self.sampler.weights) @ np.nan_to_num(self.far.change, posinf=0.0))
         return max(abs(self.claimed), abs(best.slope), self.bar(best)) <= NEGLIGIBLE * self.sampler.resolution * slope
 
     def finding(self, estimate: Estimate, verdict: Verdict, reason: str = "") -> Finding:
-        """Return a finding that rests on one estimate."""
+        """Return a finding with the numbers of one estimate."""
         name, bar = self.line.variable.name, self.bar(estimate)
         blur = self._allowance(estimate, bar)
         return Finding(name, None, verdict, self.claimed, estimate.slope, bar, blur, estimate.step, reason)

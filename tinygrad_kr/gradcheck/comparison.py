@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from tinygrad_kr.engine.tree import tree_leaves
 from tinygrad_kr.gradcheck.findings import Finding, Verdict
-from tinygrad_kr.gradcheck.problem import Problem, Variable, Vector
+from tinygrad_kr.gradcheck.problem import Problem
 from tinygrad_kr.gradcheck.sampler import Sampler
 from tinygrad_kr.gradcheck.slopes import Line
+from tinygrad_kr.gradcheck.variables import Variable, Vector, position_of
 
 __all__ = ["CLOSE", "Comparison", "comparisons"]
 
@@ -150,7 +151,7 @@ def _is_steady(sampler: Sampler, variable: Variable, findings: Sequence[Finding]
         there = sampler.at([x * (1 + CLOSE_BY * rng.uniform(0.5, 1, x.shape)) for x in sampler.point])
         gradient = np.asarray(sampler.problem.gradient(there.point, sampler.weights)[variable.position], np.float64)
         for f in sorted(wrong, key=lambda f: -f.bars)[:NEIGHBOURS]:
-            position = int(np.ravel_multi_index(f.index, variable.shape)) if f.index else 0
+            position = position_of(f.index, variable.shape)
             slope = there.estimate(Line.element(there.point, variable, position), f.step).slope
             error = f.claimed / f.estimate - 1
             if not abs(gradient.flat[position] / slope - 1 - error) <= abs(error) / 4:

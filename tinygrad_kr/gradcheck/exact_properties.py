@@ -1,4 +1,4 @@
-"""What every vector-Jacobian product must be, whatever f is: exact properties, without finite differences.
+"""Check properties that hold exactly for every vector-Jacobian product, without finite differences.
 
 A vector-Jacobian product is linear in the cotangent; it is a function of its arguments only; it leaves them alone,
 and returns arrays of its own.
@@ -18,12 +18,13 @@ from tinygrad_kr.engine.tree import tree_leaves
 from tinygrad_kr.gradcheck.findings import ExactProperty, Verdict
 from tinygrad_kr.gradcheck.judge import BUDGET
 from tinygrad_kr.gradcheck.layouts import LAYOUTS
-from tinygrad_kr.gradcheck.problem import Point, Problem, Variable, Vector, array_of
+from tinygrad_kr.gradcheck.problem import Problem
 from tinygrad_kr.gradcheck.sampler import Sampler
 from tinygrad_kr.gradcheck.search import Search
 from tinygrad_kr.gradcheck.slopes import EPS, FIRST_STEP
+from tinygrad_kr.gradcheck.variables import Point, Variable, Vector, array_of, random_signs
 
-__all__ = ["PropertyChecks", "random_cotangent"]
+__all__ = ["PropertyChecks"]
 
 ROUNDINGS = 64
 """How many roundings two ways to compute the same gradient may differ by."""
@@ -33,7 +34,7 @@ FLOAT32_TOLERANCE = 1e-3
 
 
 class Skip(Exception):
-    """A property that cannot be looked at here; the message says why."""
+    """A property that cannot be checked here; the message says why."""
 
 
 class Broken(Exception):
@@ -42,7 +43,7 @@ class Broken(Exception):
 
 @dataclass
 class PropertyChecks:
-    """The exact properties, looked at one after the other.
+    """Checks of the exact properties, one after the other.
 
     ``first`` is what the gradient function returned at the start, as it returned it. With ``already_wrong`` it is not
     judged at a second point. ``second`` is that point, once there is one.
@@ -56,11 +57,11 @@ class PropertyChecks:
     second: Point | None = None
 
     def run(self) -> list[ExactProperty]:
-        """Look at all of them."""
+        """Check all of them."""
         return [self._look(name, check) for name, check in self._checks()]
 
     def only_shapes(self) -> ExactProperty:
-        """Look at dtypes and shapes alone, without which nothing can be compared."""
+        """Check dtypes and shapes alone."""
         return self._look("dtype and shape", self._dtype_and_shape)
 
     def _checks(self) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -162,7 +163,7 @@ class PropertyChecks:
 
     def _linearity(self) -> None:
         a, b = 0.7390851332151607, -1.3247179572447460
-        other = self.problem.rounded(random_cotangent(self.rng, self.sampler.weights.size))
+        other = self.problem.rounded(random_signs(self.rng, self.sampler.weights.size, 0.5, 1.5))
         combined = self._gradient(self.problem.start, a * self.sampler.weights + b * other)
         second = self._gradient(self.problem.start, other)
         for variable, g, g2, first in self._pairs(combined, second, self.first):
@@ -266,7 +267,7 @@ class PropertyChecks:
 
     def _repeated_input(self) -> None:
         """One array passed as two inputs must give what two equal arrays give."""
-        inputs = [variable for variable in self.problem.variables[: self.problem.first_parameter] if variable.size]
+        inputs = [v for v in self.problem.variables[: self.problem.first_parameter] if v.size]
         twins = [(a, b) for i, a in enumerate(inputs) for b in inputs[i + 1 :] if a.shape == b.shape]
         if not twins:
             raise Skip("no two inputs have the same shape")
@@ -315,9 +316,9 @@ class PropertyChecks:
             raise Skip("; ".join(refused))
 
     def _float32(self) -> None:
-        if all(variable.dtype.itemsize >= 8 for variable in self.problem.variables):
+        if all(v.dtype.itemsize >= 8 for v in self.problem.variables):
             raise Skip("the inputs are float64")
-        eps = max(float(np.finfo(variable.dtype).eps) for variable in self.problem.variables)
+        eps = max(float(np.finfo(v.dtype).eps) for v in self.problem.variables)
         self._require(gradients=2)
         single = self.problem.gradient(self.problem.start, self.sampler.weights, dtypes=True)
         shaken = self._gradient(moved(self.rng, self.problem.start, -eps, eps), self.sampler.weights)
@@ -332,7 +333,7 @@ class PropertyChecks:
     # What they share
 
     def _require(self, **calls: int) -> None:
-        """Stop looking if so many calls are more than the budget allows."""
+        """Skip a property if the budget does not allow so many calls."""
         if not self.problem.affords(**calls):
             raise Skip(BUDGET)
 
@@ -380,11 +381,6 @@ class PropertyChecks:
                 yield variable, *(np.asarray(g, dtype=np.float64) for g in entries)
 
 
-def random_cotangent(rng: np.random.Generator, size: int) -> Vector:
-    """Signs with magnitudes from 1/2 to 3/2: never constant, no output missing."""
-    return np.asarray(rng.uniform(0.5, 1.5, size) * rng.choice([-1.0, 1.0], size))
-
-
 def moved(rng: np.random.Generator, point: Point, least: float, most: float) -> Point:
     """Another point: every element moved by a random share of itself, alike across the diagonal if it is symmetric."""
     other = []
@@ -400,7 +396,7 @@ def _is_symmetric(x: NDArray[Any]) -> bool:
 
 
 def _apart(a: NDArray[Any], b: NDArray[Any]) -> str:
-    """Say how far two arrays are apart."""
+    """Describe how far two arrays are apart."""
     with np.errstate(all="ignore"):
         off = np.abs(a - b)
         largest = float(np.nanmax(off)) if np.any(np.isfinite(off)) else float("nan")

@@ -10,9 +10,9 @@ import numpy as np
 from tinygrad_kr.common.extras import require
 from tinygrad_kr.gradcheck.findings import Finding
 from tinygrad_kr.gradcheck.html import as_matrix
-from tinygrad_kr.gradcheck.problem import Variable
 from tinygrad_kr.gradcheck.result import Result
 from tinygrad_kr.gradcheck.slopes import Line
+from tinygrad_kr.gradcheck.variables import Variable, position_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,20 +63,20 @@ def _draw_steps(ax: Axes, result: Result) -> None:
         return
     worst = result.worst if result.worst in singles else max(singles, key=lambda f: f.bars)
     assert worst is not None and worst.index is not None
-    variable = next(variable for variable in result.problem.variables if variable.name == worst.input)
-    position = int(np.ravel_multi_index(worst.index, variable.shape)) if variable.shape else 0
+    variable = next(v for v in result.problem.variables if v.name == worst.input)
+    position = position_of(worst.index, variable.shape)
     line = Line.element(sampler.point, variable, position)
     unit = line.first_step / STEPS[5]
-    with result.problem.borrowed():
+    with result.problem.model.borrowed():
         estimates = [sampler.estimate(line, unit * step) for step in STEPS]
-    steps = [estimate.step for estimate in estimates]
+    steps = [e.step for e in estimates]
     ax.loglog(
         steps,
-        [abs(worst.claimed - estimate.slope) or np.nan for estimate in estimates],
+        [abs(worst.claimed - e.slope) or np.nan for e in estimates],
         "o-",
         label="|given - estimate|",
     )
-    ax.loglog(steps, [estimate.bar() or np.nan for estimate in estimates], "--", label="error bar of the estimate")
+    ax.loglog(steps, [e.bar() or np.nan for e in estimates], "--", label="error bar of the estimate")
     ax.set_title(f"{worst.label}: {worst.verdict}")
     ax.set_xlabel("step, in units of the input")
     ax.set_ylabel("error, in units of the gradient")

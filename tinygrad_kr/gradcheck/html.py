@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_kr.gradcheck.findings import Finding, Verdict
-from tinygrad_kr.gradcheck.problem import Variable
 from tinygrad_kr.gradcheck.result import Result
+from tinygrad_kr.gradcheck.variables import Variable
 
 __all__ = ["COLORS", "as_matrix", "html_of", "page"]
 
@@ -45,7 +45,7 @@ def html_of(result: Result, text: str) -> str:
         "<style>.gradcheck pre { white-space: pre-wrap; overflow-wrap: anywhere }</style>",  # long lines wrap
         f"<pre>{html.escape(text)}</pre>",
     ]
-    parts += [_table(variable, found) for variable, found in result.found_by_variable() if variable.size <= CELLS]
+    parts += [_table(v, found) for v, found in result.found_by_variable() if v.size <= CELLS]
     rows = "".join(
         f'<tr><td style="background: {COLORS[c.verdict]}">{c.verdict}</td><td>{c.name}</td>'
         f"<td>{html.escape(c.message)}</td></tr>"

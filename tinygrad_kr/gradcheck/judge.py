@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
-
 from tinygrad_kr.gradcheck.claim import Claim
 from tinygrad_kr.gradcheck.findings import Finding, Verdict
 from tinygrad_kr.gradcheck.kinks import at_a_kink, finding_at_a_kink, stays_bent
-from tinygrad_kr.gradcheck.problem import Variable
 from tinygrad_kr.gradcheck.sampler import Sampler
 from tinygrad_kr.gradcheck.slopes import Estimate, Line
 from tinygrad_kr.gradcheck.steps import Steps
+from tinygrad_kr.gradcheck.variables import Variable, index_of
 
 __all__ = ["BUDGET", "judge_element", "judge_line"]
 
@@ -23,7 +21,7 @@ BUDGET = "the evaluations or the time allowed are used up"
 def judge_element(sampler: Sampler, variable: Variable, position: int, claimed: float, quick: bool = False) -> Finding:
     """Judge one element of the gradient, given by its position in the flattened variable."""
     finding = judge_line(sampler, Line.element(sampler.point, variable, position), claimed, quick=quick)
-    finding.index = tuple(int(i) for i in np.unravel_index(position, variable.shape)) if variable.shape else ()
+    finding.index = index_of(position, variable.shape)
     finding.at = float(sampler.point[variable.position].flat[position])
     return finding
 
@@ -32,7 +30,7 @@ def judge_line(sampler: Sampler, line: Line, claimed: float, norm: float = 0.0, 
     """Judge the slope along a line.
 
     ``norm`` is the magnitude that the bar is compared with along several elements, whose parts of the slope may
-    cancel. ``quick`` variables out the steps that only look for what could excuse a wrong slope.
+    cancel. ``quick`` leaves out the steps that could only support a refuted claim.
     """
     if not math.isfinite(claimed):
         return _not_finite(sampler, line, claimed)

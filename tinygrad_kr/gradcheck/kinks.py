@@ -8,6 +8,7 @@ from tinygrad_kr.gradcheck.claim import Claim
 from tinygrad_kr.gradcheck.findings import Finding, Verdict
 from tinygrad_kr.gradcheck.sampler import Sampler
 from tinygrad_kr.gradcheck.slopes import Estimate, Line, Together
+from tinygrad_kr.gradcheck.variables import nearby
 
 __all__ = ["at_a_kink", "finding_at_a_kink", "persists", "several_kinks", "stays_bent"]
 
@@ -18,36 +19,34 @@ how much smaller."""
 
 def at_a_kink(claim: Claim, best: Estimate) -> bool:
     """Whether most of the bar of the best estimate is that of a kink."""
-    largest = max(estimate.kink for estimate in claim.estimates)
+    largest = max(e.kink for e in claim.estimates)
     return best.kink > max(0.3 * largest, 3 * best.noise(), best.truncation)
 
 
 def persists(claim: Claim) -> bool:
     """Whether the kink part has not shrunk over three finer steps, as it does where f is smooth."""
-    by_step = sorted(claim.estimates, key=lambda estimate: estimate.step)
+    by_step = sorted(claim.estimates, key=lambda e: e.step)
     return len(by_step) > 3 and by_step[0].kink > max(0.3 * by_step[3].kink, 3 * by_step[0].noise())
 
 
 def stays_bent(claim: Claim) -> bool:
     """Whether f shows one kink with every step down to the finest whose noise would let it be seen."""
-    bends = [high - low for low, high, _ in (estimate.sides() for estimate in claim.estimates if _clear(estimate))]
-    seeing = [
-        estimate for estimate in claim.estimates if 64 * claim.noise(estimate, least=True) < min(bends, default=0.0)
-    ]
-    return len(seeing) > 2 and _clear(min(seeing, key=lambda estimate: estimate.step))
+    bends = [high - low for low, high, _ in (e.sides() for e in claim.estimates if _clear(e))]
+    seeing = [e for e in claim.estimates if 64 * claim.noise(e, least=True) < min(bends, default=0.0)]
+    return len(seeing) > 2 and _clear(min(seeing, key=lambda e: e.step))
 
 
 def finding_at_a_kink(claim: Claim) -> Finding:
     """Judge a claim where the slope jumps: it must lie between the slopes on the two sides."""
-    estimates = sorted(claim.estimates, key=lambda estimate: estimate.step)
-    clear = [estimate for estimate in estimates if _clear(estimate)]
+    estimates = sorted(claim.estimates, key=lambda e: e.step)
+    clear = [e for e in estimates if _clear(e)]
     if not clear:
         return claim.finding(estimates[0], Verdict.INCONCLUSIVE, "kink: the slope changes close to this point")
     low, high, margin = clear[0].sides()
-    shifts = [max(abs(estimate.sides()[0] - low), abs(estimate.sides()[1] - high)) for estimate in clear[1:2]]
+    shifts = [max(abs(e.sides()[0] - low), abs(e.sides()[1] - high)) for e in clear[1:2]]
     if max(shifts, default=0.0) > 0.1 * (high - low) + margin:
         return claim.finding(clear[0], Verdict.INCONCLUSIVE, "f jumps close to here, or its slope has no bound")
-    sharpest = min(clear, key=lambda estimate: estimate.sides()[2])
+    sharpest = min(clear, key=lambda e: e.sides()[2])
     low, high, margin = sharpest.sides()
     margin += claim.blur(sharpest)
     off = max(low - margin - claim.claimed, claim.claimed - high - margin)
@@ -75,10 +74,7 @@ def several_kinks(sampler: Sampler, line: Line | Together, estimate: Estimate, o
     step = near * line.unit / CLOSER  # hardly across a kink
     allowed = off / 1000 + 10 * estimate.sides()[2] + 3 * estimate.noise() * max(estimate.step / step, 1)
     for _ in range(PROBES):
-        here = [
-            x + near * size * rng.uniform(0.5, 1, x.shape) * rng.choice([-1.0, 1.0], x.shape)
-            for x, size in zip(sampler.point, sampler.problem.sizes, strict=True)
-        ]
+        here = nearby(rng, sampler.point, sampler.problem.sizes, near)
         above, below = (sampler.problem.value_nearby(line.point(here, t)) for t in (step, -step))
         with np.errstate(all="ignore"):
             slopes = sampler.weights * (above - below) / (2 * step)

@@ -16,32 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_kr.engine.graph import no_grad
-from tinygrad_kr.engine.tensor import Tensor, raw
+from tinygrad_kr.engine.tensor import Tensor
 from tinygrad_kr.engine.tree import tree_leaves, tree_map
 from tinygrad_kr.errors import DtypeError, NonFiniteError, ShapeError
+from tinygrad_kr.gradcheck.borrowed_model import BorrowedModel
+from tinygrad_kr.gradcheck.variables import Point, Variable, Vector, array_of, rough_size
 
-__all__ = ["Budget", "Point", "Problem", "Variable", "Vector", "array_of", "rough_size"]
-
-Vector = NDArray[np.float64]
-Point = list[NDArray[np.float64]]
-"""One array for each variable."""
-SMALLEST_SIZE = 0.25
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A float array among the inputs, or a parameter of the model: what can be moved."""
-
-    position: int
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    is_number: bool = False
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return int(np.prod(self.shape, dtype=int))
+__all__ = ["Budget", "Problem"]
 
 
 @dataclass
@@ -74,10 +55,10 @@ class Problem:
         self.lasted = {"f": 0.0, "gradient": 0.0}  # the seconds that the last call of each took
         self.input_names = _input_names(f, len(inputs))
         self.inputs = tuple(self._template(value, name) for value, name in zip(inputs, self.input_names, strict=True))
-        self.model, self.parameters = model, _named_parameters(model)
-        self.written: dict[int, Any] = {}
-        for name, parameter in self.parameters.items():
-            self._add(f"params[{name!r}]", _memory(name, parameter))
+        self.model = BorrowedModel(model)
+        self.parameters = self.model.parameters
+        for name, array in self.model.arrays().items():
+            self._add(f"params[{name!r}]", array)
         if not self.variables:
             raise DtypeError(
                 "check_gradients: there is nothing to differentiate with respect to: no input holds floats.\n"
@@ -103,7 +84,7 @@ class Problem:
         """Return what f returns for arguments in the user's own structure."""
         self.evaluations += 1
         with no_grad(), np.errstate(all="ignore"), self._timed("f"):
-            self._write(point)
+            self.model.write(point[self.first_parameter :])
             return self.f(*arguments)
 
     def value_nearby(self, point: Point) -> Vector:
@@ -136,7 +117,7 @@ class Problem:
         """Return the same for arguments and a cotangent in the user's own structure."""
         self.gradient_calls += 1
         with np.errstate(all="ignore"), self._timed("gradient"):
-            self._write(point)
+            self.model.write(point[self.first_parameter :])
             if self.user_gradient is None:
                 return self._own_gradient(arguments, cotangent)
             return self._sorted(self.user_gradient(*arguments, cotangent))
@@ -169,30 +150,6 @@ class Problem:
         parts = iter(np.split(cotangent, np.cumsum([part.size for part in tree_leaves(self.output)])[:-1]))
         return tree_map(lambda part: next(parts).reshape(part.shape).astype(part.dtype)[...], self.output)
 
-    @contextmanager
-    def borrowed(self) -> Iterator[None]:
-        """Put the model back in any case: parameters, their gradients, buffers, and what is in training."""
-        memory = [(array, array.copy()) for array in (_memory(*pair) for pair in self.parameters.items())]
-        gradients = [(p, p.grad, _copied(p.grad)) for p in self.parameters.values() if hasattr(p, "grad")]
-        buffers = {name: _copied(buffer) for name, buffer in self._parts_of_model("named_buffers")}
-        modes = [(m, m.training) for _, m in self._parts_of_model("named_modules") if hasattr(m, "training")]
-        try:
-            yield
-        finally:
-            for array, content in memory:
-                array[...] = content
-            for parameter, gradient, content in gradients:
-                parameter.grad = gradient
-                _put_back(gradient, content)
-            for name, buffer in self._parts_of_model("named_buffers"):  # by name: a pass may have made a new array
-                _put_back(buffer, buffers.get(name))
-            for module, training in modes:
-                module.training = training
-            self.written.clear()
-
-    def _parts_of_model(self, method: str) -> Iterator[tuple[str, Any]]:
-        return iter(getattr(self.model, method)()) if hasattr(self.model, method) else iter(())
-
     @cached_property
     def sizes(self) -> Point:
         """What a step of 1 is for each element: about its magnitude."""
@@ -201,7 +158,7 @@ class Problem:
     @property
     def size(self) -> int:
         """The number of elements of all inputs and parameters."""
-        return sum(variable.size for variable in self.variables)
+        return sum(v.size for v in self.variables)
 
     def checked_pairs(self, gradients: Sequence[Any]) -> list[tuple[Variable, Any]]:
         """Return each variable whose gradient was asked for, with its gradient."""
@@ -259,13 +216,6 @@ class Problem:
         self.variables.append(variable)
         self.start.append(np.array(array, dtype=np.float64))
         return variable
-
-    def _write(self, point: Point) -> None:
-        """Put the point's parameters into the model, where they are not there yet."""
-        for (name, parameter), array in zip(self.parameters.items(), point[self.first_parameter :], strict=True):
-            if self.written.get(id(parameter)) is not array:
-                _memory(name, parameter)[...] = array
-                self.written[id(parameter)] = array
 
     def _own_gradient(self, arguments: tuple[Any, ...], cotangent: Any) -> list[Any]:
         def variable(slot: Any, value: Any) -> Any:
@@ -356,73 +306,11 @@ def _input_names(f: Callable[..., Any], count: int) -> tuple[str, ...]:
     return tuple(named[:count]) if len(named) >= count else fallback
 
 
-def rough_size(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the power of two below each magnitude, and 1/4 for what is smaller: a step's unit without rounding."""
-    _, exponent = np.frexp(np.maximum(np.abs(x), SMALLEST_SIZE))
-    return np.asarray(np.ldexp(1.0, exponent - 1), dtype=np.float64)
-
-
 def _only_numbers(value: Any) -> bool:
     """Return whether nested lists hold Python numbers only, and so stand for an array."""
     if isinstance(value, list | tuple):
         return len(value) > 0 and all(map(_only_numbers, value))
     return isinstance(value, float | int) and not isinstance(value, bool | np.generic)
-
-
-def _named_parameters(model: Any) -> dict[str, Any]:
-    """Return a model's parameters by name: from its ``params`` dict, or from ``named_parameters()``."""
-    if model is None:
-        return {}
-    if hasattr(model, "named_parameters"):
-        parameters = dict(model.named_parameters())
-    elif isinstance(getattr(model, "params", None), dict):
-        parameters = dict(model.params)
-    else:
-        raise TypeError(
-            f"check_gradients: model must have a dict params or a method named_parameters(), got {type(model).__name__}"
-        )
-    for name, parameter in parameters.items():
-        dtype = _memory(name, parameter).dtype
-        if dtype != np.float64:
-            raise DtypeError(
-                f"check_gradients: parameter {name} of the model is {dtype}; finite differences need float64.\n"
-                "  check a copy in float64, for example model.astype(np.float64)"
-            )
-    return parameters
-
-
-def _memory(name: str, parameter: Any) -> NDArray[Any]:
-    """Return the array in which a parameter keeps its values, to be written to."""
-    if isinstance(parameter, np.ndarray):
-        return parameter
-    memory = np.asarray(getattr(parameter, "data", None))
-    if memory.dtype == object:
-        raise TypeError(
-            f"check_gradients: parameter {name} is a {type(parameter).__name__}; expected a Tensor or an array"
-        )
-    return memory
-
-
-def array_of(value: Any) -> NDArray[Any]:
-    """Return a value of any framework as an array, in its own memory if it has some."""
-    value = raw(value)
-    return np.asarray(value.detach() if hasattr(value, "detach") else value)  # PyTorch refuses otherwise
-
-
-def _copied(value: Any) -> Any:
-    """Return a copy of an array, or of a tensor of PyTorch in any dtype and place; None of None."""
-    if value is None:
-        return None
-    return value.detach().clone() if hasattr(value, "clone") else np.array(value)
-
-
-def _put_back(value: Any, content: Any) -> None:
-    """Write a copy back, unless there is none or it has another shape now."""
-    if content is not None and value.shape == content.shape:
-        if hasattr(value, "clone"):
-            value.data.copy_(content)
-        else:
-            np.copyto(value, content)
 
 
 def _output_array(part: Any) -> NDArray[Any]:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_kr.gradcheck.findings import ExactProperty, Finding, Verdict
-from tinygrad_kr.gradcheck.problem import Problem, Variable
+from tinygrad_kr.gradcheck.problem import Problem
 from tinygrad_kr.gradcheck.sampler import Sampler
+from tinygrad_kr.gradcheck.variables import Variable
 
 __all__ = ["Result"]
 
@@ -25,15 +26,15 @@ class Result:
     Attributes
     ----------
     findings : list of Finding
-        One for each element in mode full, for each direction (and each suspect) in mode directions.
+        In mode full one for each element; in mode directions one for each direction and each element judged singly.
     exact_properties : list of ExactProperty
         The exact properties.
     patterns : list of str
-        What a wrong gradient looks like, in sentences.
+        The likely mistakes behind a wrong gradient, in sentences.
     evaluations, gradient_calls : int
         How often f and the gradient were called.
     seconds : float
-        What it took.
+        How long the check took.
     mode : str
         full, directions or numerical.
     seed : int or None
@@ -63,10 +64,10 @@ class Result:
         """FAIL if anything failed; INCONCLUSIVE if something was refuted or too little seen; KINK if at a kink."""
         if self._broken("forward determinism"):
             return Verdict.INCONCLUSIVE
-        verdicts = {finding.verdict for finding in self.findings}
+        verdicts = {f.verdict for f in self.findings}
         if Verdict.FAIL in verdicts or any(c.verdict is Verdict.FAIL for c in self.exact_properties):
             return Verdict.FAIL
-        if self.nothing_to_compare or self.coverage < ENOUGH or any(finding.refuted for finding in self.findings):
+        if self.nothing_to_compare or self.coverage < ENOUGH or any(f.refuted for f in self.findings):
             return Verdict.INCONCLUSIVE
         return Verdict.KINK if Verdict.KINK in verdicts else Verdict.PASS
 
@@ -78,12 +79,12 @@ class Result:
     @property
     def coverage(self) -> float:
         """The share of the gradient that is resolved, by magnitude: the smallest of all inputs."""
-        return min(map(self.coverage_of, {finding.input for finding in self.findings}), default=1.0)
+        return min(map(self.coverage_of, {f.input for f in self.findings}), default=1.0)
 
     def coverage_of(self, name: str) -> float:
         """Return the share of one input's gradient that is resolved."""
-        found = [finding for finding in self.findings if finding.input == name]
-        total = sum(finding.scale for finding in found)
+        found = [f for f in self.findings if f.input == name]
+        total = sum(f.scale for f in found)
         unresolved = sum(f.scale for f in found if f.verdict is Verdict.INCONCLUSIVE)
         if total == 0:
             return 0.0 if any(f.verdict is Verdict.INCONCLUSIVE for f in found) else 1.0
@@ -121,7 +122,7 @@ class Result:
     @property
     def worst(self) -> Finding | None:
         """The worst wrong element; a direction if no element could be named; None if nothing is wrong."""
-        failed = [finding for finding in self.findings if finding.verdict is Verdict.FAIL]
+        failed = [f for f in self.findings if f.verdict is Verdict.FAIL]
         return max(
             failed,
             key=lambda f: (f.index is not None, f.bars if math.isfinite(f.bars) else math.inf, f.error),
@@ -163,4 +164,4 @@ class Result:
         """Return the findings about single elements, by variable."""
         singles = [f for f in self.findings if f.index is not None]
         pairs = [(v, [f for f in singles if f.input == v.name]) for v in self.problem.variables if v.size]
-        return [(variable, found) for variable, found in pairs if found]
+        return [(v, found) for v, found in pairs if found]

@@ -10,8 +10,9 @@ from functools import cached_property
 import numpy as np
 
 from tinygrad_kr.gradcheck.noise import Noise, moves_in_quanta, noise_of
-from tinygrad_kr.gradcheck.problem import Point, Problem, Vector
+from tinygrad_kr.gradcheck.problem import Problem
 from tinygrad_kr.gradcheck.slopes import EPS, Estimate, Line, Together, measure
+from tinygrad_kr.gradcheck.variables import Point, Vector
 
 __all__ = ["Sampler"]
 
@@ -48,7 +49,7 @@ class Sampler:
 
     @cached_property
     def in_quanta(self) -> bool:
-        """Whether f is a staircase, whose rest says nothing."""
+        """Whether f is a staircase: constant close by, and elsewhere at another level."""
         rng = np.random.default_rng(self.seed)
         return moves_in_quanta(self.problem, self.point, self.problem.sizes, self.center, rng)
 
@@ -56,8 +57,8 @@ class Sampler:
     def lost_digits(self) -> list[float]:
         """Bound the rounding error of each gradient by perturbing the last digits of inputs and cotangent.
 
-        Where the terms of a sum cancel, as for the bias before a batch normalisation, nothing else shows their size.
-        The inputs get one factor, so that what is tied stays tied. Without a budget for it, all may be lost.
+        Only this shows the size of terms that cancel, as for the bias before a batch normalisation. Each input gets one
+        factor, so that ties stay. Without a budget for it the bound is infinite.
         """
         if not self.problem.affords(gradients=1 + SHAKES):
             return [math.inf] * len(self.point)

@@ -1,4 +1,4 @@
-"""Where to look: at every element, or along random directions with a search for the worst."""
+"""Choose what is compared: every element, or random directions with a search for a wrong element."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tinygrad_kr.gradcheck.claim import BLUR, NEGLIGIBLE, SAFETY
 from tinygrad_kr.gradcheck.findings import Finding, Verdict
 from tinygrad_kr.gradcheck.judge import BUDGET, judge_element, judge_line
 from tinygrad_kr.gradcheck.kinks import several_kinks
-from tinygrad_kr.gradcheck.problem import Variable, Vector
 from tinygrad_kr.gradcheck.sampler import Sampler
 from tinygrad_kr.gradcheck.slopes import EPS, FIRST_STEP, Line, Together
+from tinygrad_kr.gradcheck.variables import Variable, Vector, index_of, position_of, random_signs
 from tinygrad_kr.numerical import numerical_gradient
 
 __all__ = ["BOOK_STEP", "GAUSSIANS", "Search"]
@@ -25,12 +25,12 @@ GROUPS, GROUPED_FROM = 8, 1000
 GAUSSIANS = 2
 BOOK_STEP = 1e-4
 THOROUGH = 3
-"""After so many wrong elements of a variable, no more steps are spent on excuses for the next."""
+"""After so many wrong elements of a variable, the others are judged with fewer steps."""
 FEW = 8
 """Among so few elements halving is the quickest search."""
 ALIKE = 64.0
-"""How unlike the sizes of elements may be that are moved by the same amount."""
-WITNESSES = 8
+"""The largest ratio of the sizes of elements that are moved by the same amount."""
+SINGLES = 8
 """How many elements are looked at singly when an error is spread over a variable."""
 ATTEMPTS = 3
 """How often an element is looked for, with other directions, before a wrong slope stays unexplained."""
@@ -40,7 +40,7 @@ Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 @dataclass
 class Search:
-    """Judges the variables of a problem against a gradient, one by one.
+    """Judges the gradient of one variable after the other.
 
     ``claimed`` holds the gradient, None where a variable has none of the right shape.
     """
@@ -52,12 +52,12 @@ class Search:
     findings: list[Finding] = field(default_factory=list)
 
     def full(self, variable: Variable) -> None:
-        """Judge every element."""
+        """Judge every element of a variable."""
         claimed = self._flat(variable)
         found: list[Finding] = []
         for i in self.progress(range(variable.size)):
-            convicted = sum(finding.verdict is Verdict.FAIL for finding in found) >= THOROUGH
-            found.append(judge_element(self.sampler, variable, i, float(claimed[i]), quick=convicted))
+            quick = sum(f.verdict is Verdict.FAIL for f in found) >= THOROUGH
+            found.append(judge_element(self.sampler, variable, i, float(claimed[i]), quick=quick))
         self.findings += found
 
     def compare(self) -> None:
@@ -78,7 +78,7 @@ class Search:
                 finding.reason = "so small beside the others that its bar does not matter"
 
     def _sound(self) -> list[Finding]:
-        return [finding for finding in self.findings if finding.verdict in (Verdict.PASS, Verdict.KINK)]
+        return [f for f in self.findings if f.verdict in (Verdict.PASS, Verdict.KINK)]
 
     def _in_comparison(self, finding: Finding) -> float:
         return abs(finding.estimate) * self._scale(finding)
@@ -87,9 +87,7 @@ class Search:
         """Return the scale of an element's input; slopes along a direction are relative to it already, so 1."""
         if finding.index is None:
             return 1.0
-        position = next(
-            variable.position for variable in self.sampler.problem.variables if variable.name == finding.input
-        )
+        position = next(v.position for v in self.sampler.problem.variables if v.name == finding.input)
         return float(self.sampler.problem.sizes[position].max())
 
     def judge_ties(self) -> None:
@@ -97,18 +95,21 @@ class Search:
 
         Where elements tie for a maximum, each may have any share of the gradient, but the shares add up to 1.
         """
-        at_kinks = [finding for finding in self.findings if finding.verdict is Verdict.KINK]
-        tied = [finding for finding in at_kinks if finding.index is not None]
+        at_kinks = [f for f in self.findings if f.verdict is Verdict.KINK]
+        tied = [f for f in at_kinks if f.index is not None]
         if len(tied) > 1:
             self._judge_tied(tied)
-        if any(finding.index is None for finding in self.findings) and not self._failed():
-            self._judge_translation({finding.input for finding in at_kinks})
+        if any(f.index is None for f in self.findings) and not self._failed():
+            self._judge_translation({f.input for f in at_kinks})
 
     def _judge_tied(self, tied: list[Finding]) -> None:
         """Move just these elements."""
-        variables = {variable.name: variable for variable in self.sampler.problem.variables}
+        variables = {v.name: v for v in self.sampler.problem.variables}
         together = Together(
-            tuple(Line.element(self.sampler.point, variables[f.input], self._position(f)) for f in tied)
+            tuple(
+                Line.element(self.sampler.point, variables[f.input], position_of(f.index, variables[f.input].shape))
+                for f in tied
+            )
         )
         estimate = self.sampler.estimate(together, min(f.step for f in tied))
         low, high, margin = estimate.sides()
@@ -123,18 +124,14 @@ class Search:
             finding.reason += f"; all {len(tied)} elements at a kink together must add up to {(low + high) / 2:.6g}"
 
     def _judge_translation(self, names: set[str]) -> None:
-        """Add the same to all elements of some variables: what is tied stays tied, so its kink is gone."""
-        variables = [variable for variable in self.sampler.problem.variables if variable.name in names]
-        sizes = [self.sampler.problem.sizes[variable.position] for variable in variables]
+        """Add the same number to all elements of some variables: f has no kink there, as ties stay."""
+        variables = [v for v in self.sampler.problem.variables if v.name in names]
+        sizes = [self.sampler.problem.sizes[v.position] for v in variables]
         unit = max((float(size.max()) for size in sizes), default=0.0)
         if not variables or unit > ALIKE * min(float(size.min()) for size in sizes):
             return
-        together = Together(
-            tuple(
-                Line.along(variable, np.arange(variable.size), np.full(variable.size, unit)) for variable in variables
-            )
-        )
-        parts = np.concatenate([unit * self._flat(variable) for variable in variables])
+        together = Together(tuple(Line.along(v, np.arange(v.size), np.full(v.size, unit)) for v in variables))
+        parts = np.concatenate([unit * self._flat(v) for v in variables])
         claimed, blur = float(parts.sum()), EPS * float(np.abs(parts).sum())
         estimate, finer = (self.sampler.estimate(together, step) for step in (FIRST_STEP, FIRST_STEP / 16))
         (low, high, margin), (finer_low, finer_high, finer_margin) = estimate.sides(), finer.sides()
@@ -153,16 +150,12 @@ class Search:
             self.findings.append(finding)
 
     def _failed(self) -> bool:
-        return any(finding.verdict is Verdict.FAIL for finding in self.findings)
-
-    def _position(self, finding: Finding) -> int:
-        shape = next(variable.shape for variable in self.sampler.problem.variables if variable.name == finding.input)
-        return int(np.ravel_multi_index(finding.index, shape)) if finding.index else 0
+        return any(f.verdict is Verdict.FAIL for f in self.findings)
 
     def numerical(self, variable: Variable) -> None:
-        """Compare with the documents' ``numerical_gradient``; its bar is what it changes with twice the step.
+        """Compare with ``numerical_gradient`` (study note 002, 4.4); its bar is its change with twice the step.
 
-        What disagrees is judged again, with error bars that bound.
+        Elements that disagree are judged as in ``full``.
         """
         claimed, start = self._flat(variable), self.sampler.point
 
@@ -183,7 +176,7 @@ class Search:
             bar = abs(float(twice[i] - once[i])) + noise
             value = float(claimed[i])
             finding = Finding(
-                variable.name, _index(variable, i), Verdict.PASS, value, float(once[i]), bar, step=BOOK_STEP
+                variable.name, index_of(i, variable.shape), Verdict.PASS, value, float(once[i]), bar, step=BOOK_STEP
             )
             finding.at = float(x.flat[i])
             if not finding.error <= SAFETY * bar:
@@ -206,28 +199,27 @@ class Search:
             found = self.along(line)
             found[0].gaussian = found[0].index is None and number >= len(groups)
             self.findings += found
-            if any(finding.verdict is Verdict.FAIL for finding in found):
+            if any(f.verdict is Verdict.FAIL for f in found):
                 return
 
     def along(self, line: Line) -> list[Finding]:
         """Judge the slope along one line; if it is wrong, add findings on single elements.
 
-        A direction alone accuses nobody: along many elements at once f may bend or oscillate more than any step can
-        resolve. Some element must fail too.
+        Some element must fail too: along many elements at once f may oscillate faster than any step can resolve.
         """
         claimed = self._flat(line.variable)
         finding = self._slope(line, claimed)
         if finding.verdict is not Verdict.FAIL or finding.index is not None:
             return [finding]
-        suspects: list[Finding] = []
+        singles: list[Finding] = []
         for _ in range(ATTEMPTS):
-            suspects += self._suspects(line, finding, claimed)
-            if any(suspect.verdict is Verdict.FAIL for suspect in suspects):
-                return [finding, *suspects]
+            singles += self._single_elements(line, finding, claimed)
+            if any(single.verdict is Verdict.FAIL for single in singles):
+                return [finding, *singles]
             line = Line.along(line.variable, line.where, self._signs(np.abs(line.direction)))
         finding.verdict = Verdict.INCONCLUSIVE
         finding.reason = "the slope along a direction is wrong, but that of no element looked at"
-        return [finding, *suspects]
+        return [finding, *singles]
 
     def all_at_once(self, variable: Variable) -> Line:
         """A direction that moves every element of a variable."""
@@ -235,7 +227,7 @@ class Search:
         return Line.along(variable, np.arange(variable.size), self._signs(size))
 
     def skip(self, variable: Variable) -> None:
-        """Say that the budget did not reach a variable."""
+        """Add an INCONCLUSIVE finding for a variable that the budget did not reach."""
         norm = float(np.linalg.norm(self._flat(variable)))
         self.findings.append(
             Finding(variable.name, None, Verdict.INCONCLUSIVE, norm, math.nan, math.inf, reason=BUDGET)
@@ -247,8 +239,8 @@ class Search:
         return claimed.ravel()
 
     def _signs(self, size: Vector) -> Vector:
-        """A direction that no single element is missing from: signs, with magnitudes from 1/2 to 3/2."""
-        return np.asarray(size * self.rng.uniform(0.5, 1.5, size.size) * self.rng.choice([-1.0, 1.0], size.size))
+        """Draw a direction: signs, with magnitudes from 1/2 to 3/2 of each size."""
+        return size * random_signs(self.rng, size.size, 0.5, 1.5)
 
     def _slope(self, line: Line, claimed: Vector) -> Finding:
         parts = claimed[line.where] * line.direction
@@ -262,14 +254,14 @@ class Search:
         finding.typical = float(np.median(np.abs(parts)))
         return finding
 
-    def _suspects(self, line: Line, finding: Finding, claimed: Vector) -> list[Finding]:
-        """Look for the element that makes the slope wrong, and judge it; if others are wrong too, a few of those."""
+    def _single_elements(self, line: Line, finding: Finding, claimed: Vector) -> list[Finding]:
+        """Find and judge the element that makes the slope wrong; if others are wrong too, judge a few of them."""
         group, line = line, self._worst_part(line, finding.step, claimed)
-        suspects = [int(line.where[0])]
+        singles = [int(line.where[0])]
         others = Line.along(group.variable, *_without(group, line.where))
         if others.where.size and self._excess(others, finding.step, claimed) > SAFETY:
-            suspects += others.where[:WITNESSES].tolist()
-        return [judge_element(self.sampler, line.variable, i, float(claimed[i])) for i in suspects]
+            singles += others.where[:SINGLES].tolist()
+        return [judge_element(self.sampler, line.variable, i, float(claimed[i])) for i in singles]
 
     def _worst_part(self, line: Line, step: float, claimed: Vector) -> Line:
         """Return the part of a line, one element, that makes its slope wrong, or as wrong as any.
@@ -311,7 +303,3 @@ class Search:
 def _without(line: Line, where: NDArray[np.intp]) -> tuple[NDArray[np.intp], Vector]:
     kept = ~np.isin(line.where, where)
     return line.where[kept], line.direction[kept]
-
-
-def _index(variable: Variable, position: int) -> tuple[int, ...]:
-    return tuple(int(i) for i in np.unravel_index(position, variable.shape)) if variable.shape else ()

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_kr.gradcheck.noise import SIDES, Noise
-from tinygrad_kr.gradcheck.problem import Point, Problem, Variable, Vector, rough_size
+from tinygrad_kr.gradcheck.problem import Problem
+from tinygrad_kr.gradcheck.variables import Point, Variable, Vector, rough_size
 
 __all__ = ["EPS", "FIRST_STEP", "Estimate", "Far", "Line", "Together", "far_away", "measure"]
 
@@ -75,7 +76,7 @@ class Line:
         moved.reshape(-1)[self.where] += t * self.direction
         return point
 
-    def astray(self, here: Point, step: float) -> float:
+    def misplacement(self, here: Point, step: float) -> float:
         """Return by which share of a step rounding puts elements, or what f computes of them, elsewhere."""
         if self.where.size > 1:
             return 4 * EPS / step
@@ -97,9 +98,9 @@ class Together:
             here = line.point(here, t)
         return here
 
-    def astray(self, here: Point, step: float) -> float:
+    def misplacement(self, here: Point, step: float) -> float:
         """Return by which share of a step rounding puts elements elsewhere than they should be."""
-        return max(line.astray(here, step) for line in self.lines)
+        return max(line.misplacement(here, step) for line in self.lines)
 
 
 @dataclass(frozen=True)
@@ -170,9 +171,9 @@ def measure(
         bend1, bend2 = (f1 - center) - (center - f_1), (f2 - center) - (center - f_2)
         kink = np.abs(bend2 - 4 * bend1) / (2 * step)
         largest = np.maximum(np.abs(f2), np.abs(f_2))
-        astray = line.astray(here, step) * np.abs(slopes)
-        noisy = 1.5 * noise.at(largest, step / unit) / step + astray
-        rounding = 1.5 * noise.rounding * np.maximum(largest, np.abs(center)) / step + astray
+        misplacement = line.misplacement(here, step) * np.abs(slopes)
+        noisy = 1.5 * noise.at(largest, step / unit) / step + misplacement
+        rounding = 1.5 * noise.rounding * np.maximum(largest, np.abs(center)) / step + misplacement
         differ = np.array([f_2 != center, f_1 != center, f1 != center, f2 != center])
         travel = np.where(differ.all(axis=0), np.maximum(np.abs(first), np.abs(second)), 0.0)
         return Estimate(

@@ -1,4 +1,4 @@
-"""With which steps a slope is measured, each chosen after the estimates before."""
+"""Choose the steps with which a slope is estimated, each after the estimates before."""
 
 from __future__ import annotations
 
@@ -13,105 +13,96 @@ from tinygrad_kr.gradcheck.slopes import Estimate
 
 __all__ = ["Steps"]
 
-MOST_RUNGS = 16
+MOST_ESTIMATES = 16
 CONFIRMING = 2.0 ** np.array([2, 6, 10, 14, 18, 22, 26, 30])
-"""How much finer the steps are that could contradict an accusation."""
+"""How much finer the steps are that could support a refuted claim."""
 
 
 class Steps:
-    """The steps of one claim, which collects the estimates."""
+    """Adds estimates to a claim, with one step after the other."""
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
         self.coarser_left = 2
 
     def run(self) -> None:
-        """Measure until the question is settled, or nothing better can be had."""
-        step: float | None = self.claim.line.first_step
-        while (
-            step is not None
-            and len(self.claim.estimates) + len(self.claim.lost) < MOST_RUNGS
-            and self.claim.sampler.allowed()
-        ):
-            estimate = self.claim.sampler.estimate(self.claim.line, step)
+        """Estimate the slope until the claim is settled or no further step would help."""
+        claim = self.claim
+        step: float | None = claim.line.first_step
+        while step is not None and len(claim.estimates) + len(claim.lost) < MOST_ESTIMATES and claim.sampler.allowed():
+            estimate = claim.sampler.estimate(claim.line, step)
             if estimate.finite:
-                self.claim.estimates.append(estimate)
+                claim.estimates.append(estimate)
             else:
-                self.claim.lost.append(step)
+                claim.lost.append(step)
             step = self._next()
 
     def _next(self) -> float | None:
         """Return the next step worth trying, or None."""
-        if not self.claim.estimates:
-            return self._finer(self.claim.lost[-1] / 16)
-        finest = min(self.claim.estimates, key=lambda estimate: estimate.step)
-        best = self.claim.trusted()
-        if self.claim.refuted(best):
+        claim = self.claim
+        if not claim.estimates:
+            return self._finer(claim.lost[-1] / 16)
+        finest = min(claim.estimates, key=lambda e: e.step)
+        best = claim.trusted()
+        if claim.refuted(best):
             return self._next_to_confirm(best)
-        if self.claim.bar(best) <= self.claim.aim * max(abs(best.slope), self.claim.scale):
+        if claim.bar(best) <= claim.aim * max(abs(best.slope), claim.scale):
             return None
-        noisy = math.inf > self.claim.noise(finest) > finest.truncation + finest.kink
-        if self.claim.rests(best) or (self.claim.resolved(best) and noisy):
+        noisy = math.inf > claim.noise(finest) > finest.truncation + finest.kink
+        if claim.on_a_stair(best) or (claim.resolved(best) and noisy):
             return None
-        if noisy and at_a_kink(self.claim, best):
+        if noisy and at_a_kink(claim, best):
             return None
         if noisy:
             return self._finer(0) if self._local_left(finest.step) else self._coarser()
-        if persists(self.claim) and finding_at_a_kink(self.claim).verdict is Verdict.KINK:
+        if persists(claim) and finding_at_a_kink(claim).verdict is Verdict.KINK:
             return None
         return self._finer(finest.step / 16)
 
     def _next_to_confirm(self, best: Estimate) -> float | None:
-        """Return a finer step that could still contradict an accusation, or one that could confirm it, or None."""
-        if self.claim.quick and self.claim.confirmed(best):
+        """Return a finer step that could support a refuted claim, or one that could refute it again, or None."""
+        claim = self.claim
+        if claim.quick and claim.confirmed(best):
             return None
-        if not self.claim.quick and self.claim.fits_further(best):
+        if not claim.quick and claim.fits_further(best):
             return None
-        error = abs(self.claim.claimed - best.slope)
-        local = self.claim.line.local_step
-        first = local if local is not None and best.step <= local else self.claim.line.first_step
-        noise = min(
-            self.claim.noise(estimate, least=True) * estimate.step
-            for estimate in self.claim.estimates
-            if estimate.step <= best.step
-        )
+        error = abs(claim.claimed - best.slope)
+        local = claim.line.local_step
+        first = local if local is not None and best.step <= local else claim.line.first_step
+        noise = min(claim.noise(e, least=True) * e.step for e in claim.estimates if e.step <= best.step)
         for step in first / CONFIRMING:
-            could_see = 2 * SAFETY * noise < error * step or self._local_left(
-                min(estimate.step for estimate in self.claim.estimates)
-            )
-            if (
-                step < best.step
-                and could_see
-                and not any(abs(math.log2(estimate.step / step)) < 2 for estimate in self.claim.estimates)
-            ):
+            could_see = 2 * SAFETY * noise < error * step or self._local_left(min(e.step for e in claim.estimates))
+            if step < best.step and could_see and not any(abs(math.log2(e.step / step)) < 2 for e in claim.estimates):
                 finer = self._finer(step)
-                if finer is not None and finer not in self.claim.lost:
+                if finer is not None and finer not in claim.lost:
                     return finer
-        return None if self.claim.confirmed(best) else self._beside(best)
+        return None if claim.confirmed(best) else self._beside(best)
 
     def _local_left(self, step: float) -> bool:
         """Whether the element's own scale is smaller than all steps so far."""
-        return self.claim.line.local_step is not None and self.claim.line.local_step < min(
-            step, *self.claim.lost, math.inf
-        )
+        claim = self.claim
+        return claim.line.local_step is not None and claim.line.local_step < min(step, *claim.lost, math.inf)
 
     def _finer(self, step: float) -> float | None:
-        """Return a smaller step, that of the element's own scale if it has not had its turn; None at the end."""
-        tried = [*(estimate.step for estimate in self.claim.estimates), *self.claim.lost]
+        """Return a smaller step, that of the element's own scale if it was not tried; None at the end."""
+        claim = self.claim
+        tried = [*(e.step for e in claim.estimates), *claim.lost]
         if self._local_left(min(tried)):
-            return self.claim.line.local_step
-        return step if step >= self.claim.line.smallest_step and step > 0 else None
+            return claim.line.local_step
+        return step if step >= claim.line.smallest_step and step > 0 else None
 
     def _coarser(self) -> float | None:
         """Return a larger step, at most twice: the second time that which balances noise and truncation."""
+        claim = self.claim
         self.coarser_left -= 1
-        largest = max(self.claim.estimates, key=lambda estimate: estimate.step)
-        balance = np.cbrt(self.claim.noise(largest) / max(2 * (largest.truncation + largest.kink), 1e-300))
+        largest = max(claim.estimates, key=lambda e: e.step)
+        balance = np.cbrt(claim.noise(largest) / max(2 * (largest.truncation + largest.kink), 1e-300))
         factor = 16.0 if self.coarser_left else 2.0 ** np.clip(np.round(np.log2(max(balance, 1.0))), 1, 6)
         coarser = float(factor) * largest.step
-        return None if self.coarser_left < 0 or any(coarser >= lost for lost in self.claim.lost) else coarser
+        return None if self.coarser_left < 0 or any(coarser >= lost for lost in claim.lost) else coarser
 
     def _beside(self, best: Estimate) -> float | None:
-        """Return a step next to the best one, for a second opinion with about the same bar."""
-        tried = {estimate.step for estimate in self.claim.estimates} | set(self.claim.lost)
+        """Return a step next to the best one, for a second estimate with about the same bar."""
+        claim = self.claim
+        tried = {e.step for e in claim.estimates} | set(claim.lost)
         return next((s for s in (best.step / 2, best.step * 2, best.step * 4) if s not in tried), None)

@@ -8,8 +8,8 @@ from collections import Counter
 import numpy as np
 
 from tinygrad_kr.gradcheck.findings import Verdict, name_of
-from tinygrad_kr.gradcheck.problem import Variable
 from tinygrad_kr.gradcheck.result import Result
+from tinygrad_kr.gradcheck.variables import Variable
 
 __all__ = ["text_of"]
 
@@ -21,10 +21,10 @@ WRITTEN_OUT = 30
 
 def text_of(result: Result) -> str:
     """Return a report as text, one fact a line."""
-    checked = [variable for variable in result.problem.variables if variable.position in result.problem.checked]
+    checked = [v for v in result.problem.variables if v.position in result.problem.checked]
     return "\n".join(
         [f"check_gradients: {name_of(result.problem.f)}: {result.verdict}{_summary(result)}"]
-        + [f"  {line}" for line in (*(_of_variable(result, variable) for variable in checked), *_details(result))]
+        + [f"  {line}" for line in (*(_of_variable(result, v) for v in checked), *_details(result))]
     )
 
 
@@ -96,7 +96,7 @@ def _power(result: Result) -> str:
 
 def _is_short(result: Result) -> bool:
     """Whether the inputs are few enough to be written out."""
-    return sum(variable.size for variable in result.problem.variables) <= WRITTEN_OUT
+    return sum(v.size for v in result.problem.variables) <= WRITTEN_OUT
 
 
 def _call(result: Result) -> str:

@@ -142,7 +142,7 @@ class Recorder:
 
 def _is_small(f: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any]) -> bool:
     variables = Problem(f, inputs, options.get("gradient"), options.get("model")).variables
-    return sum(variable.size for variable in variables) <= SMALL
+    return sum(v.size for v in variables) <= SMALL
 
 
 def _row(tag: str, cells: tuple[str, ...], style: str = "") -> str:
@@ -181,7 +181,7 @@ def negative_control(mode: str) -> str:
     Returns
     -------
     str
-        What went wrong; empty if the mistake was found, and the gradient without it was not accused.
+        What went wrong; empty if the mistake was found, and the right gradient passed.
     """
     try:
         right = _control_report(mode, factor=1.0)
