@@ -73,9 +73,9 @@ def ours(mode: str) -> Judge:
 
     def judge(forward: Forward, backward: Backward, inputs: Inputs, rng: np.random.Generator) -> Answer:
         report = check_gradients(forward, *inputs, gradient=backward, mode=mode, progress=False)
-        culprit, place = report.culprit, None
-        if culprit is not None and culprit.index is not None:
-            place = operand(forward, culprit.input, len(inputs)), culprit.index
+        worst, place = report.worst, None
+        if worst is not None and worst.index is not None:
+            place = operand(forward, worst.input, len(inputs)), worst.index
         return Answer(report.verdict.value, place, report.reason)
 
     return judge

@@ -18,6 +18,7 @@ import tinygrad_kr
 from tinygrad_kr import cli
 from tinygrad_kr.cli import gradcheck as command
 from tinygrad_kr.gradcheck import Report
+from tinygrad_kr.gradcheck import check as checking
 
 LAYERS = """
 import sys
@@ -504,12 +505,12 @@ def test_a_file_is_imported_once(folder: Path, capsys: pytest.CaptureFixture[str
 
 def test_progress_is_left_to_the_check_unless_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
-    exact = command.check_gradients
+    exact = checking.check_gradients
 
     def watched(*inputs: Any, progress: Any, **options: Any) -> Report:
         asked.append(progress)
         return exact(*inputs, progress=progress, **options)
 
-    monkeypatch.setattr(command, "check_gradients", watched)
+    monkeypatch.setattr(checking, "check_gradients", watched)
     assert check("numpy:tanh", *IN) == check("numpy:tanh", *IN, "--quiet") == 0
     assert asked == [None, False]

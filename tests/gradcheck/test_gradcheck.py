@@ -1,4 +1,4 @@
-"""The gradient checker: bars that cover the truth, verdicts, companions, reports."""
+"""The gradient checker: bars that cover the truth, verdicts, exact properties, reports."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from tinygrad_kr import Tensor, no_grad
 from tinygrad_kr import functional as F
 from tinygrad_kr.errors import DtypeError, NonFiniteError, ShapeError
 from tinygrad_kr.gradcheck import GradientMismatch, Report, Verdict, assert_gradients, check_gradients
+from tinygrad_kr.gradcheck.noise import Noise, noise_of
 from tinygrad_kr.gradcheck.problem import Problem
-from tinygrad_kr.gradcheck.slopes import Line, Noise, measure, noise_of
+from tinygrad_kr.gradcheck.slopes import Line, measure
 from tinygrad_kr.models import TwoLayerNet
 
 PASS, KINK, INCONCLUSIVE, FAIL = Verdict.PASS, Verdict.KINK, Verdict.INCONCLUSIVE, Verdict.FAIL
@@ -41,7 +42,7 @@ def rung_of(f: Function, x: float, step: float, noise: float = 0.0) -> Any:
     problem = Problem(f, (np.array(x),), None, None)
     center = problem.value(problem.start)
     silence = Noise(np.full(1, noise), center, np.ones(1), np.zeros(1), np.zeros((7, 1)))
-    line = Line.element(problem.start, problem.leaves[0], 0)
+    line = Line.element(problem.start, problem.variables[0], 0)
     return measure(problem, problem.start, line, step, np.ones(1), silence, line.unit)
 
 
@@ -297,7 +298,7 @@ def test_one_wrong_element_of_ten_thousand_is_named_in_150_evaluations(seed: int
     x = np.random.default_rng(seed).standard_normal(10_000)
     report = check_gradients(np.exp, x, gradient=exp_with_one_wrong, seed=seed)
     assert report.mode == "directions" and report.verdict is FAIL
-    assert report.culprit is not None and report.culprit.index == (1234,)
+    assert report.worst is not None and report.worst.index == (1234,)
     assert report.evaluations <= 150
 
 
@@ -326,7 +327,7 @@ def test_nested_inputs_and_outputs() -> None:
     layers = [{"w": np.array([0.5, -1.0, 2.0])}, np.array([1.0, 2.0])]
     report = check_gradients(f, layers, 1.5, "a name", np.array([0, 2]))
     assert report.verdict is PASS
-    assert [leaf.name for leaf in report.problem.leaves] == ["layers[0]['w']", "layers[1]", "scale"]
+    assert [leaf.name for leaf in report.problem.variables] == ["layers[0]['w']", "layers[1]", "scale"]
 
 
 def test_labels_may_be_left_out_of_the_gradients_or_be_none() -> None:
@@ -349,7 +350,7 @@ def test_a_model_is_checked_through_its_parameters_and_left_as_it_was() -> None:
     net.params["b2"].grad = marker
     report = check_gradients(net.loss, x, t, model=net)
     assert report.verdict is PASS
-    assert [leaf.name for leaf in report.problem.leaves] == ["x", *(f"params[{name!r}]" for name in net.params)]
+    assert [leaf.name for leaf in report.problem.variables] == ["x", *(f"params[{name!r}]" for name in net.params)]
     assert all(np.array_equal(p.data, before[name]) for name, p in net.params.items())
     assert net.params["b2"].grad is marker
     assert check_gradients(net.loss, x, t, model=net, gradient=lambda x, t, v: scaled(net, x, t, v)).verdict is PASS
@@ -438,11 +439,11 @@ def test_the_documents_numerical_gradient_as_a_mode() -> None:
     assert check_gradients(relu, np.array([0.0]), gradient=lambda x, v: 0 * v, mode="numerical").verdict is KINK
 
 
-# Exact companions
+# Exact properties
 
 
-def verdict_of(report: Report, companion: str) -> Verdict:
-    return next(c.verdict for c in report.companions if c.name == companion)
+def verdict_of(report: Report, exact_property: str) -> Verdict:
+    return next(c.verdict for c in report.exact_properties if c.name == exact_property)
 
 
 class Stale:
@@ -544,8 +545,8 @@ def test_a_function_that_is_not_deterministic_cannot_be_checked() -> None:
 
 
 def test_companions_can_be_left_out() -> None:
-    report = check_gradients(np.sin, np.array([0.3]), companions=False)
-    assert [c.name for c in report.companions] == ["dtype and shape"]
+    report = check_gradients(np.sin, np.array([0.3]), exact_properties=False)
+    assert [c.name for c in report.exact_properties] == ["dtype and shape"]
 
 
 # Reports
@@ -559,10 +560,10 @@ def test_a_failure_names_the_element_the_truth_its_bar_and_how_to_see_it_again()
     report = report_of_a_failure(seed=3)
     text = str(report)
     assert text.startswith("check_gradients: sin: FAIL: wrong gradient for x")
-    culprit = report.culprit
-    assert culprit is not None and culprit.label == "x[1]" and culprit.at == 1.1
-    assert math.isclose(culprit.claimed / culprit.estimate, 1.5, rel_tol=1e-9) and culprit.bar < 1e-8
-    assert f"worst: x[1] at 1.1: given {culprit.claimed:.10g}, true {culprit.estimate:.10g} +- " in text
+    worst = report.worst
+    assert worst is not None and worst.label == "x[1]" and worst.at == 1.1
+    assert math.isclose(worst.claimed / worst.estimate, 1.5, rel_tol=1e-9) and worst.bar < 1e-8
+    assert f"worst: x[1] at 1.1: given {worst.claimed:.10g}, true {worst.estimate:.10g} +- " in text
     assert "reproduce: check_gradients(sin, np.array([0.3, 1.1]), gradient=" in text and "seed=3)" in text
 
 

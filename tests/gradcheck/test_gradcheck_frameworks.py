@@ -57,7 +57,7 @@ def assert_finds(f: Any, inputs: tuple[Any, ...], gradient: Any, mode: str, inde
     assert right.verdict is Verdict.PASS, right
     wrong = check_gradients(f, *inputs, gradient=one_element_off(gradient, index, 1 + 1e-6), mode=mode)
     assert wrong.verdict is Verdict.FAIL, wrong
-    assert wrong.culprit is not None and wrong.culprit.index == index, wrong
+    assert wrong.worst is not None and wrong.worst.index == index, wrong
     assert sum(f.verdict is Verdict.FAIL and f.index is not None for f in wrong.findings) == 1, wrong
 
 
@@ -78,9 +78,9 @@ def test_numpy_layer(mode: str) -> None:
 def test_numpy_layer_with_mistakes() -> None:
     code = block("class Affine")
     report = report_after(code, "dout.sum(axis=0)", "dout.sum(axis=1)[:2]")
-    assert report.culprit is not None and report.culprit.input == "b"
+    assert report.worst is not None and report.worst.input == "b"
     report = report_after(code, "return dout @ self.w.T", "return -dout @ self.w.T")
-    assert report.culprit is not None and report.culprit.input == "x"
+    assert report.worst is not None and report.worst.input == "x"
     assert report.patterns == ["x: it is minus the true gradient: a sign is wrong"]
 
 
@@ -97,7 +97,7 @@ def test_numpy_layer_kept_between_calls_remembers_the_first() -> None:
 
     report = check_gradients(f, np.array([[1.0, -0.4], [0.2, 0.7]]), gradient=gradient)
     assert report.verdict is Verdict.FAIL
-    (stale,) = [c for c in report.companions if c.name == "stale cache"]
+    (stale,) = [c for c in report.exact_properties if c.name == "stale cache"]
     assert stale.verdict is Verdict.FAIL and "at a second point" in stale.message
 
 
@@ -122,11 +122,11 @@ def test_torch_function_with_mistakes() -> None:
     pytest.importorskip("torch")
     code = block("torch.autograd.Function")
     report = report_after(code, "grad_output * (s", "-grad_output * (s")
-    assert report.culprit is not None and report.culprit.input == "x"
+    assert report.worst is not None and report.worst.input == "x"
     assert report.patterns == ["x: it is minus the true gradient: a sign is wrong"]
     report = report_after(code, "return grad_output * (s + x * s * (1 - s))", "return s + x * s * (1 - s)")
     assert "ignores the cotangent" in report.patterns[0]
-    assert {c.name for c in report.companions if c.verdict is Verdict.FAIL} == {"zero cotangent", "linearity"}
+    assert {c.name for c in report.exact_properties if c.verdict is Verdict.FAIL} == {"zero cotangent", "linearity"}
 
 
 def test_torch_function_of_two_inputs_and_labels() -> None:
@@ -156,7 +156,7 @@ def test_torch_function_of_two_inputs_and_labels() -> None:
     x, w, t = rng.standard_normal((4, 3)), rng.standard_normal((3, 3)), np.array([2, 0, 0, 1])
     assert check_gradients(f, x, w, t, gradient=gradient).verdict is Verdict.PASS
     report = check_gradients(f, x, w, t, gradient=lambda *args: (gradient(*args)[0], gradient(*args)[1].T, None))
-    assert report.culprit is not None and report.culprit.input == "w"
+    assert report.worst is not None and report.worst.input == "w"
     assert report.patterns == ["w: it is the transpose of the true gradient"]
 
 
@@ -251,7 +251,7 @@ def test_jax_function(mode: str) -> None:
 def test_jax_function_with_mistakes() -> None:
     code = block("jax.custom_vjp")
     report = report_after(code, "jax.nn.sigmoid(x),)", "(1 - jax.nn.sigmoid(x)),)")
-    assert report.culprit is not None and report.culprit.input == "x"
+    assert report.worst is not None and report.worst.input == "x"
     report = report_after(code, "(cotangent * jax.nn.sigmoid(x),)", "(2 * cotangent * jax.nn.sigmoid(x),)")
     assert report.patterns == [
         "x: it is 2 times the true gradient: the 2 of a square's derivative, or the 1/2 before one"
@@ -264,7 +264,7 @@ def test_jax_in_float32_is_told_from_a_right_gradient() -> None:
     with pytest.raises(GradientMismatch) as raised:
         run(code)
     report = raised.value.report
-    (shape,) = [c for c in report.companions if c.name == "dtype and shape"]
+    (shape,) = [c for c in report.exact_properties if c.name == "dtype and shape"]
     assert "float32: digits are lost" in shape.message
 
 

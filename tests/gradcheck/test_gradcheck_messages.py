@@ -34,9 +34,9 @@ def mismatch(f: Callable[..., Any], *inputs: Any, gradient: Callable[..., Any], 
     return raised.value.report
 
 
-def companion(report: Report, name: str) -> str:
+def exact_property(report: Report, name: str) -> str:
     """Return what an exact property that is broken says; it must be in the text too."""
-    (found,) = [c for c in report.companions if c.name == name]
+    (found,) = [c for c in report.exact_properties if c.name == name]
     assert found.verdict is Verdict.FAIL and f"{name}: {found.message}" in str(report), report
     return found.message
 
@@ -99,7 +99,7 @@ def test_bias_without_the_sum_over_the_batch() -> None:
     assert report.patterns == [
         "b: a missing sum: summed over axis 0, along which b was broadcast, it is right",
     ]
-    assert "must have its shape (2,), got (3, 2)" in companion(report, "dtype and shape")
+    assert "must have its shape (2,), got (3, 2)" in exact_property(report, "dtype and shape")
     assert [finding.verdict for finding in report.findings] == [Verdict.PASS] * (WIDE.size + MATRIX.size)
 
 
@@ -189,7 +189,7 @@ def test_swapped_gradients() -> None:
 def test_gradient_in_the_shape_of_the_transpose() -> None:
     report = mismatch(affine, WIDE, MATRIX, BIAS, gradient=lambda x, w, b, v: (v @ w.T, v.T @ x, v.sum(axis=0)))
     assert report.patterns == ["w: a transpose: the transposed array is the true gradient"]
-    assert "must have its shape (5, 2), got (2, 5)" in companion(report, "dtype and shape")
+    assert "must have its shape (5, 2), got (2, 5)" in exact_property(report, "dtype and shape")
 
 
 def test_ignored_cotangent() -> None:
@@ -197,13 +197,13 @@ def test_ignored_cotangent() -> None:
     assert report.patterns == [
         "x: it ignores the cotangent: for a cotangent of ones it is the same; multiply by the cotangent"
     ]
-    assert "with a cotangent of zeros the gradient for x is not 0" in companion(report, "zero cotangent")
-    assert "not linear in the cotangent" in companion(report, "linearity")
+    assert "with a cotangent of zeros the gradient for x is not 0" in exact_property(report, "zero cotangent")
+    assert "not linear in the cotangent" in exact_property(report, "linearity")
 
 
 def test_cotangent_used_twice() -> None:
     report = mismatch(np.sin, SQUARE, gradient=lambda x, v: v * np.abs(v) * np.cos(x))
-    assert "not linear in the cotangent: at x[" in companion(report, "linearity")
+    assert "not linear in the cotangent: at x[" in exact_property(report, "linearity")
 
 
 def test_mean_forgotten_in_a_normalization() -> None:
@@ -233,7 +233,8 @@ def test_rows_that_are_gathered_twice_but_counted_once() -> None:
 def test_gradient_returned_in_float32() -> None:
     report = mismatch(np.sin, SQUARE, gradient=lambda x, v: (v * np.cos(x)).astype(np.float32))
     assert (
-        companion(report, "dtype and shape") == "the gradient for x (float64 in the check) is float32: digits are lost"
+        exact_property(report, "dtype and shape")
+        == "the gradient for x (float64 in the check) is float32: digits are lost"
     )
 
 
@@ -258,11 +259,11 @@ def test_cache_of_the_first_call() -> None:
         return v * np.cos(seen[0])
 
     report = mismatch(np.sin, SQUARE, gradient=gradient)
-    message = companion(report, "stale cache")
+    message = exact_property(report, "stale cache")
     assert re.match(
         r"called at a second point, x\[\d, \d\] of the gradient is wrong there: given .*, true .* \+- ", message
     )
-    assert report.culprit is None and not report.patterns
+    assert report.worst is None and not report.patterns
 
 
 def test_cache_of_the_call_before() -> None:
@@ -273,25 +274,27 @@ def test_cache_of_the_call_before() -> None:
         return v * np.cos(seen[max(len(seen) - 2, 0)])
 
     report = mismatch(np.sin, SQUARE, gradient=gradient)
-    assert "called at x1, x2 and x1 again" in companion(report, "stale cache")
-    assert "it remembers an earlier call" in companion(report, "stale cache")
+    assert "called at x1, x2 and x1 again" in exact_property(report, "stale cache")
+    assert "it remembers an earlier call" in exact_property(report, "stale cache")
 
 
 def test_gradient_that_changes_or_returns_the_cotangent() -> None:
     report = mismatch(np.sin, SQUARE, gradient=lambda x, v: np.multiply(v, np.cos(x), out=v))
-    assert "changes its input or its cotangent in place: the array of shape (4, 4)" in companion(report, "mutation")
+    assert "changes its input or its cotangent in place: the array of shape (4, 4)" in exact_property(
+        report, "mutation"
+    )
     report = mismatch(lambda x: x + 1, SQUARE, gradient=lambda x, v: v)
-    assert companion(report, "aliasing") == "the gradient for x shares memory with the cotangent; return a copy"
+    assert exact_property(report, "aliasing") == "the gradient for x shares memory with the cotangent; return a copy"
 
 
 def test_function_that_changes_its_input() -> None:
     report = mismatch(lambda x: np.sin(x, out=x), SQUARE, gradient=lambda x, v: v * np.cos(x))
-    assert "f changes its input in place" in companion(report, "mutation")
+    assert "f changes its input in place" in exact_property(report, "mutation")
 
 
 def test_missing_gradient() -> None:
     report = mismatch(affine, WIDE, MATRIX, BIAS, gradient=lambda x, w, b, v: (v @ w.T, x.T @ v, None))
-    assert companion(report, "dtype and shape") == "no gradient (None) for b (2,), which holds floats"
+    assert exact_property(report, "dtype and shape") == "no gradient (None) for b (2,), which holds floats"
 
 
 def test_random_function_is_not_accused() -> None:
@@ -330,7 +333,7 @@ def test_reasons_on_the_page_are_those_of_the_program(page: Path) -> None:
 def test_exact_properties_on_the_page_are_those_of_the_program(page: Path) -> None:
     table = page.read_text(encoding="utf-8").split("| dtype and shape |")[1].partition("\n\n")[0]
     names = ["dtype and shape", *re.findall(r"^\| (.*?) \|", table, re.MULTILINE)]
-    assert names == [c.name for c in check_gradients(np.sin, SQUARE).companions]
+    assert names == [c.name for c in check_gradients(np.sin, SQUARE).exact_properties]
 
 
 def words_of(line: str) -> str:

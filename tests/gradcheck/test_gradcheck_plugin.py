@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 import tinygrad_kr
-from tinygrad_kr.gradcheck import Report, Verdict, check_gradients, judge
+from tinygrad_kr.gradcheck import Report, Verdict, check_gradients, claim
 from tinygrad_kr.gradcheck.with_pytest import plugin as pytest_plugin
 from tinygrad_kr.gradcheck.with_pytest import session
 
@@ -47,7 +47,7 @@ import pytest
 @pytest.mark.parametrize("n", [2, 3])
 def test_right(assert_gradients, n):
     report = assert_gradients(np.tanh, np.linspace(-1, 1, n), gradient=right)
-    assert report.passed and report.companions
+    assert report.passed and report.exact_properties
 
 def test_kink(check_gradients):
     assert check_gradients(np.abs, 0.0).verdict == "KINK"
@@ -179,11 +179,12 @@ from types import SimpleNamespace
 def test(check_gradients, assert_gradients):
     weights = np.linspace(-1, 1, 40)
     model = SimpleNamespace(params={{"w": weights}})
-    reports = [check_gradients(np.tanh, np.linspace(-1, 1, n), gradient=right, companions=False) for n in (30, 31, 201)]
+    reports = [check_gradients(np.tanh, np.linspace(-1, 1, n), gradient=right, exact_properties=False)
+               for n in (30, 31, 201)]
     reports += [
         check_gradients(np.tanh, np.array([0.5, 1.5]), gradient=right, mode="numerical"),
         assert_gradients(lambda x: x * weights, 0.5, gradient=lambda x, v: (v @ weights, {{"w": v * x}}), model=model,
-                         mode="auto", companions=False),
+                         mode="auto", exact_properties=False),
         check_gradients(np.tanh, np.array([0.5, 1.5]), gradient=right, mode="directions"),
     ]
     print("modes:", *(report.mode for report in reports))
@@ -380,7 +381,7 @@ def test_workers_of_xdist_report_to_their_controller(
     worker = Worker()
     with monkeypatch.context() as patch:
         if not sound:
-            patch.setattr(judge, "SAFETY", 1e6)
+            patch.setattr(claim, "SAFETY", 1e6)
         assert run(pytester, ONE_RIGHT, "--gradcheck-report=page.html", plugins=(worker,)).ret == 0
     assert not (pytester.path / "page.html").exists()
     sent = marshal.loads(marshal.dumps(worker.output))  # only built-in types travel
@@ -398,7 +399,7 @@ MODES = ["full", "directions", "numerical"]
 
 
 def test_a_session_whose_checks_cannot_fail_fails(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judge, "SAFETY", 1e6)
+    monkeypatch.setattr(claim, "SAFETY", 1e6)
     result = run(pytester, ONE_RIGHT + "\ndef test_more(check_gradients):\n    check_gradients(np.tanh, 0.5)\n")
     result.assert_outcomes(passed=2)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -409,7 +410,7 @@ def test_a_session_whose_checks_cannot_fail_fails(pytester: pytest.Pytester, mon
 def test_a_session_that_failed_otherwise_keeps_its_exit_status(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judge, "SAFETY", 1e6)
+    monkeypatch.setattr(claim, "SAFETY", 1e6)
     source = ONE_RIGHT + "\ndef test_more():\n    import pytest\n    pytest.exit('enough', returncode=7)\n"
     assert run(pytester, source).ret == 7
 
@@ -459,7 +460,7 @@ def test_checks_that_accuse_what_is_right_are_noticed(monkeypatch: pytest.Monkey
 
 
 def test_an_accusation_of_another_element_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Report, "culprit", property(lambda report: report.findings[0]))
+    monkeypatch.setattr(Report, "worst", property(lambda report: report.findings[0]))
     assert "was missed" in session.negative_control("full")
 
 

@@ -19,7 +19,7 @@ from hypothesis.database import InMemoryExampleDatabase
 
 from tinygrad_kr import functional as F
 from tinygrad_kr.gradcheck import Finding, GradientMismatch, Verdict
-from tinygrad_kr.gradcheck.with_hypothesis import identities, properties
+from tinygrad_kr.gradcheck.with_hypothesis import identities, properties, subject
 from tinygrad_kr.gradcheck.with_hypothesis import strategies as gs
 from tinygrad_kr.gradcheck.with_hypothesis.properties import (
     Example,
@@ -185,8 +185,8 @@ def test_wrong_gradient_fails_with_the_smallest_example(name: str) -> None:
 def test_on_a_kink_only_a_subgradient_passes() -> None:
     declared = wrong(np.abs, gs.arrays(3, kinks=[0.0]), lambda x, v: v * np.where(x == 0, 1.5, np.sign(x)))
     error = failure(declared, "test_vjp", GradientMismatch)
-    assert isinstance(error, GradientMismatch) and error.report.culprit is not None
-    assert error.report.culprit.at == 0
+    assert isinstance(error, GradientMismatch) and error.report.worst is not None
+    assert error.report.worst.at == 0
 
 
 def test_wrong_value_fails() -> None:
@@ -232,13 +232,13 @@ def test_gradient_that_is_not_linear_in_the_cotangent_fails() -> None:
 
 def test_own_gradient_of_a_value_used_twice_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     declared = gradient_property(np.exp, inputs=gs.arrays(), max_examples=5)
-    own = properties._Subject._own_gradients
+    own = subject.Subject._own_gradients
 
     def once(self: Any, function: Any, inputs: Any, cotangent: Any) -> Any:
         return own(self, np.exp, inputs, cotangent)
 
     declared.test_identities()
-    monkeypatch.setattr(properties._Subject, "_own_gradients", once)
+    monkeypatch.setattr(subject.Subject, "_own_gradients", once)
     assert "f(x) + f(x) does not have twice the gradient" in str(failure(declared, "test_identities"))
 
 
@@ -255,11 +255,11 @@ def test_identity_that_does_not_hold_fails(identity: Any, name: str) -> None:
 
 def test_layouts_keep_shape_and_dtype() -> None:
     for x in (np.array(1, np.float32), np.zeros((2, 0)), np.arange(6).reshape(2, 3)):
-        for layout in properties.LAYOUTS:
-            laid_out = properties._in_layout(x, layout)
+        for layout in subject.LAYOUTS:
+            laid_out = subject._in_layout(x, layout)
             assert isinstance(laid_out, np.ndarray) and laid_out.dtype == x.dtype
             np.testing.assert_array_equal(laid_out, x, strict=True)
-    flags = [properties._in_layout(np.ones((3, 3)), layout).flags for layout in properties.LAYOUTS]
+    flags = [subject._in_layout(np.ones((3, 3)), layout).flags for layout in subject.LAYOUTS]
     assert [flag.c_contiguous for flag in flags] == [True, False, False, False, True]
     assert [flag.writeable for flag in flags] == [True, True, True, True, False]
 
@@ -292,7 +292,7 @@ def test_identity_sees_the_example() -> None:
 # What could not be decided
 
 
-def noisy(share: float, check: Callable[..., Any] = properties.check_gradients) -> Callable[..., Any]:
+def noisy(share: float, check: Callable[..., Any] = subject.check_gradients) -> Callable[..., Any]:
     """A check that leaves a share of the examples undecided."""
     calls = 0
 
@@ -309,7 +309,7 @@ def noisy(share: float, check: Callable[..., Any] = properties.check_gradients) 
 def test_few_inconclusive_examples_are_allowed(
     share: float, examples: int, fails: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(properties, "check_gradients", noisy(share))
+    monkeypatch.setattr(subject, "check_gradients", noisy(share))
     declared = gradient_property(
         np.sin, inputs=gs.arrays(3, low=0.5, high=1.0), gradient=lambda x, v: v * np.cos(x), max_examples=examples
     )
@@ -368,8 +368,8 @@ def test_settings_come_from_the_profile_without_its_deadline() -> None:
 
 def test_further_arguments_reach_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
     test = gradient_property(np.sin, inputs=gs.arrays(), mode="directions", max_examples=2)
-    check, seen = properties.check_gradients, []
-    monkeypatch.setattr(properties, "check_gradients", lambda *args, **how: seen.append(how) or check(*args, **how))
+    check, seen = subject.check_gradients, []
+    monkeypatch.setattr(subject, "check_gradients", lambda *args, **how: seen.append(how) or check(*args, **how))
     test.test_vjp()
     assert [how["mode"] for how in seen] == ["directions"] * 2 and all(how["progress"] is False for how in seen)
 

@@ -29,7 +29,7 @@ from tinygrad_kr.cli.run_folder import write_settings
 from tinygrad_kr.cli.train_options import TrainOptions
 from tinygrad_kr.diagram import draw
 from tinygrad_kr.errors import DataError, DtypeError, MutationError
-from tinygrad_kr.gradcheck import html
+from tinygrad_kr.gradcheck import pages
 from tinygrad_kr.models import TwoLayerNet
 from tinygrad_kr.nn import BatchNorm, Linear, Module
 from tinygrad_kr.saving import formats, load, load_weights, save, save_weights
@@ -392,7 +392,7 @@ def test_a_file_keeps_its_mode(path: Path, mode: int) -> None:
     ("name", "write"),
     [
         ("graph.svg", lambda path: draw(Tensor([1.0], requires_grad=True) * 2).save(path)),
-        ("page.html", lambda path: html.write(path, "<p>")),
+        ("page.html", lambda path: pages.write(path, "<p>")),
         ("settings.json", lambda path: write_settings(path.parent, TrainOptions.given({}), "digits", None, None)),
     ],
 )

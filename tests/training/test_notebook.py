@@ -64,7 +64,7 @@ def train() -> None:
 
 
 def check() -> None:
-    check_gradients(lambda x: np.sum(x**2), np.ones(600), companions=False, mode="full")
+    check_gradients(lambda x: np.sum(x**2), np.ones(600), exact_properties=False, mode="full")
 
 
 @pytest.mark.parametrize(("work", "title"), [(train, "epoch 1/1"), (check, "gradient check")], ids=["fit", "check"])

@@ -4,36 +4,29 @@ from __future__ import annotations
 
 import argparse
 import ast
-import importlib
-import importlib.util
 import inspect
 import math
 import re
-import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-import tinygrad_kr
 from tinygrad_kr import errors
 from tinygrad_kr.cli.options import UsageError
+from tinygrad_kr.cli.user_code import function_at, importable, raised
 from tinygrad_kr.common.extras import require
-from tinygrad_kr.errors import GraphError, MissingExtraError, UnsupportedError
-from tinygrad_kr.gradcheck.check import check_gradients
-from tinygrad_kr.gradcheck.findings import Verdict
-from tinygrad_kr.gradcheck.html import check_writable, drawn, page, section, write
-from tinygrad_kr.gradcheck.problem import name_of
-from tinygrad_kr.gradcheck.report import Report
-from tinygrad_kr.parameters import nearest
+from tinygrad_kr.gradcheck.findings import Verdict, name_of
 
-__all__ = ["STATUS", "CommandError", "add_arguments", "run"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tinygrad_kr.gradcheck.report import Report
+
+__all__ = ["STATUS", "add_arguments", "run"]
 
 STATUS = {Verdict.PASS: 0, Verdict.KINK: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
 """The exit statuses; 2 is for what could not be checked."""
@@ -53,14 +46,9 @@ cannot tell
 
 example: python -m tinygrad_kr gradcheck layers.py:softmax --gradient layers.py:softmax_backward --input x=3x4
 """
-OWN_ERRORS = tuple(getattr(errors, name) for name in errors.__all__)
 SHAPE = r"\d+(?:x\d+)*"
 
 Draw = Callable[["np.random.Generator"], Any]
-
-
-class CommandError(UsageError):
-    """What was asked for cannot be checked."""
 
 
 # Options
@@ -125,10 +113,16 @@ def _draw(text: str) -> Draw:
     return lambda rng: value
 
 
+def _lognormal(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    import numpy as np
+
+    return np.exp(rng.standard_normal(shape))
+
+
 DISTRIBUTIONS: dict[str, Callable[..., Any]] = {
     "normal": lambda rng, shape: rng.standard_normal(shape),
     "uniform": lambda rng, shape: rng.uniform(size=shape),
-    "positive": lambda rng, shape: np.exp(rng.standard_normal(shape)),
+    "positive": _lognormal,
 }
 
 
@@ -138,6 +132,8 @@ def _shape(text: str) -> tuple[int, ...]:
 
 def _literal(text: str) -> Any:
     """Return a number, an option, or for a list an array."""
+    import numpy as np
+
     try:
         value = ast.literal_eval(text)
         value = np.array(value) if isinstance(value, list) else value
@@ -153,6 +149,8 @@ def _literal(text: str) -> Any:
 
 def _array(text: str) -> Any:
     """Load an array of numbers."""
+    import numpy as np
+
     try:
         array = np.load(text, allow_pickle=False)
     except OSError as error:
@@ -160,13 +158,13 @@ def _array(text: str) -> Any:
     except Exception as error:  # whatever a foreign file makes of the reader
         raise argparse.ArgumentTypeError(f"{text}: not an array as np.save writes it: {error}") from None
     if not _is_real(array):
-        got = array.dtype if isinstance(array, np.ndarray) else "an archive"
+        got = getattr(array, "dtype", "an archive")
         raise argparse.ArgumentTypeError(f"{text}: expected an array of real numbers, got {got}")
     return array
 
 
 def _is_real(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind in "fiub"
+    return getattr(getattr(value, "dtype", None), "kind", "") in tuple("fiub")
 
 
 def _whole(least: int) -> Callable[[str], int]:
@@ -198,7 +196,7 @@ def run(options: argparse.Namespace) -> int:
     Parameters
     ----------
     options : argparse.Namespace
-        What a parser returned to which ``add_parser`` was applied.
+        What a parser returned to which ``add_arguments`` was applied.
 
     Returns
     -------
@@ -207,7 +205,7 @@ def run(options: argparse.Namespace) -> int:
 
     Raises
     ------
-    CommandError
+    UsageError
         If there is nothing that can be checked: the message says why, in one line.
     """
     _check_files(options)
@@ -223,23 +221,24 @@ def run(options: argparse.Namespace) -> int:
 
 def _check_files(options: argparse.Namespace) -> None:
     """Refuse, before any work, what could not be written or drawn at the end."""
+    from tinygrad_kr.gradcheck.pages import check_writable
+
     for name, path in (("--html", options.html), ("--plot", options.plot)):
         if path is not None:
             try:
                 check_writable(path)
             except OSError as error:
-                raise CommandError(f"{name} {path}: cannot write there: {error.strerror}") from error
+                raise UsageError(f"{name} {path}: cannot write there: {error.strerror}") from error
     if options.plot is not None:
-        try:
-            base = require("matplotlib.backend_bases", "train", "--plot")
-        except MissingExtraError as missing:
-            raise CommandError(str(missing)) from missing
-        kinds = base.FigureCanvasBase.get_supported_filetypes()
+        kinds = require("matplotlib.backend_bases", "train", "--plot").FigureCanvasBase.get_supported_filetypes()
         if _kind(options.plot) not in kinds:
-            raise CommandError(f"--plot {options.plot}: the name must end in one of {', '.join(sorted(kinds))}")
+            raise UsageError(f"--plot {options.plot}: the name must end in one of {', '.join(sorted(kinds))}")
 
 
 def _write_files(report: Report, options: argparse.Namespace) -> None:
+    from tinygrad_kr.gradcheck.html import page
+    from tinygrad_kr.gradcheck.pages import drawn, section, write
+
     if options.html is not None:
         title = f"Gradient check of {name_of(report.problem.f)}: {report.verdict}"
         write(options.html, page(title, section(report, picture=report.verdict is Verdict.FAIL)))
@@ -258,13 +257,17 @@ def _kind(path: Path) -> str:
 def _report(
     f: Callable[..., Any], gradient: Callable[..., Any] | None, inputs: Sequence[Input], options: argparse.Namespace
 ) -> Report:
+    import numpy as np
+
+    from tinygrad_kr.gradcheck.check import check_gradients
+
     if options.order == 2 and gradient is not None:
-        raise CommandError("--order 2 checks this package's own second derivatives; leave out --gradient")
+        raise UsageError("--order 2 checks this package's own second derivatives; leave out --gradient")
     rng = np.random.default_rng(options.seed)
     try:
         values = [each.draw(rng) for each in inputs]
     except (ValueError, OverflowError, MemoryError) as error:
-        raise CommandError(f"--input: {error}") from error
+        raise UsageError(f"--input: {error}") from error
     try:
         return check_gradients(
             f,
@@ -278,107 +281,31 @@ def _report(
             max_seconds=options.max_seconds,
             progress=False if options.quiet else None,
         )
-    except (GraphError, UnsupportedError) as error:
+    except (errors.GraphError, errors.UnsupportedError) as error:
         hint = "" if gradient else "\n  --gradient names another gradient to check than this package's own"
-        raise CommandError(f"{error}{hint}") from error
-    except OWN_ERRORS as error:
-        raise CommandError(str(error)) from error
+        raise UsageError(f"{error}{hint}") from error
+    except tuple(getattr(errors, name) for name in errors.__all__) as error:
+        raise UsageError(str(error)) from error
     except (Exception, SystemExit) as error:
-        raise CommandError(raised(error, f"checking {name_of(f)}")) from error
+        raise UsageError(raised(error, f"checking {name_of(f)}")) from error
 
 
 # Functions and their inputs
-
-
-@contextmanager
-def importable() -> Iterator[None]:
-    """Let modules in the current folder be imported, as ``python -m`` does."""
-    before = sys.path.copy()
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        yield
-    finally:
-        sys.path[:] = before
-
-
-def function_at(name: str, files: dict[Path, ModuleType]) -> Callable[..., Any]:
-    """Return the function that ``module:function`` or ``file.py:function`` names; a file is imported once."""
-    where, colon, attribute = name.rpartition(":")
-    if not colon or not where or not attribute:
-        raise CommandError(f"expected MODULE:FUNCTION, such as layers:softmax or layers.py:softmax, got {name!r}")
-    if not where.endswith(".py"):
-        module = _imported(where)
-    elif (path := Path(where).resolve()) in files:
-        module = files[path]
-    else:
-        module = files[path] = _from_file(Path(where))
-    try:
-        found = reduce(getattr, attribute.split("."), module)
-    except AttributeError:
-        meant = nearest(attribute, dir(module))
-        hint = f"; did you mean {meant}?" if meant else ""
-        raise CommandError(f"{where} has no {attribute}{hint}") from None
-    if not callable(found):
-        raise CommandError(f"{name} is not a function; its type is {type(found).__name__}")
-    return found
-
-
-def _imported(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise CommandError(raised(error, f"importing {name}")) from error
-        raise CommandError(f"no module named {error.name}, in the current folder or installed") from None
-    except (Exception, SystemExit) as error:
-        raise CommandError(raised(error, f"importing {name}")) from error
-
-
-def _from_file(path: Path) -> ModuleType:
-    """Import a file, whose own folder can be imported from, as in ``python path/to/file.py``."""
-    if not path.is_file():
-        raise CommandError(f"{path}: no such file")
-    sys.path.insert(0, str(path.resolve().parent))
-    name = path.stem if path.stem not in sys.modules else f"{path.stem}_from_file"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise CommandError(raised(error, f"importing {path}")) from error
-    return module
 
 
 def _in_order(f: Callable[..., Any], inputs: Sequence[Input]) -> list[Input]:
     """Return the inputs in the order of f's parameters."""
     unnamed, named = [each for each in inputs if each.name is None], {each.name: each for each in inputs if each.name}
     if len(unnamed) + len(named) < len(inputs):
-        raise CommandError("--input: the same name twice")
+        raise UsageError("--input: the same name twice")
     try:
         parameters = list(inspect.signature(f).parameters.values())
     except (TypeError, ValueError):
         return list(inputs)
     positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if unknown := [name for name in named if name not in positional]:
-        raise CommandError(f"--input {unknown[0]}: {name_of(f)} has no such parameter; it has {', '.join(positional)}")
+        raise UsageError(f"--input {unknown[0]}: {name_of(f)} has no such parameter; it has {', '.join(positional)}")
     rest = positional[len(unnamed) : len(inputs)]
     if missing := [name for name in rest if name not in named]:
-        raise CommandError(f"--input {missing[0]}: missing, and {name_of(f)} takes its inputs in order")
+        raise UsageError(f"--input {missing[0]}: missing, and {name_of(f)} takes its inputs in order")
     return unnamed + [named[name] for name in rest]
-
-
-def raised(error: BaseException, doing: str) -> str:
-    """Say what a user's code raised, and where: the line in the file that was entered first."""
-    machinery = Path(tinygrad_kr.__file__).parent, Path(importlib.__file__).parent
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not any(folder in Path(frame.filename).parents for folder in machinery) and "<frozen" not in frame.filename
-    ]
-    said = f"{doing} raised {type(error).__name__}: {error}".removesuffix(": ")
-    if not frames:
-        return said
-    line = [frame.lineno for frame in frames if frame.filename == frames[0].filename][-1]
-    return f"{said} ({Path(frames[0].filename).name}, line {line})"

@@ -11,10 +11,10 @@ import numpy as np
 
 from tinygrad_kr import functional as F
 from tinygrad_kr import nn
-from tinygrad_kr.cli.gradcheck import function_at, importable, raised
 from tinygrad_kr.cli.options import UsageError
 from tinygrad_kr.cli.proofs import prove_along_directions, prove_each_element
 from tinygrad_kr.cli.train_options import TWO_LAYER, TrainOptions
+from tinygrad_kr.cli.user_code import function_at, importable, raised
 from tinygrad_kr.datasets import load_mnist, load_mnist_sample
 from tinygrad_kr.models import TwoLayerNet, cnn, mlp
 from tinygrad_kr.training.evaluation import scores

@@ -81,6 +81,6 @@ def prove_along_directions(
     why = f" ({report.reason})" if report.verdict is Verdict.INCONCLUSIVE else ""
     tell(f"{report.verdict}: {report.coverage:.1%} of it resolved, {report.seconds:.1f} seconds{why}")
     if report.verdict is Verdict.FAIL:
-        where = "" if report.culprit is None else f" in {report.culprit.label}"
+        where = "" if report.worst is None else f" in {report.worst.label}"
         raise GradientError(f"the gradient contradicts finite differences{where}: {report.reason}")
     return {"verdict": str(report.verdict), "coverage": report.coverage, "seconds": report.seconds}

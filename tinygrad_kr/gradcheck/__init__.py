@@ -12,7 +12,7 @@ from tinygrad_kr.common.lazy import on_demand
 
 if TYPE_CHECKING:
     from tinygrad_kr.gradcheck.check import GradientMismatch, assert_gradients, check_gradients
-    from tinygrad_kr.gradcheck.findings import Companion, Finding, Verdict
+    from tinygrad_kr.gradcheck.findings import ExactProperty, Finding, Verdict
     from tinygrad_kr.gradcheck.report import Report
 else:
     __getattr__, __dir__ = on_demand(
@@ -20,8 +20,8 @@ else:
         {
             "check": ["GradientMismatch", "assert_gradients", "check_gradients"],
             "report": ["Report"],
-            "findings": ["Companion", "Finding", "Verdict"],
+            "findings": ["ExactProperty", "Finding", "Verdict"],
         },
     )
 
-__all__ = ["Companion", "Finding", "GradientMismatch", "Report", "Verdict", "assert_gradients", "check_gradients"]
+__all__ = ["ExactProperty", "Finding", "GradientMismatch", "Report", "Verdict", "assert_gradients", "check_gradients"]

@@ -1,13 +1,12 @@
-"""Is this gradient right? ``check_gradients`` says, ``assert_gradients`` insists."""
+"""``check_gradients`` returns a report on a gradient; ``assert_gradients`` raises unless it is right."""
 
 from __future__ import annotations
 
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Iterable
-from functools import partial
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 
@@ -16,26 +15,22 @@ from tinygrad_kr.common.progress import visible_tqdm
 from tinygrad_kr.engine.transforms import vjp
 from tinygrad_kr.engine.tree import tree_leaves, tree_map
 from tinygrad_kr.errors import NonFiniteError, ShapeError
-from tinygrad_kr.gradcheck.diagnosis import Evidence, patterns
-from tinygrad_kr.gradcheck.exact_properties import Companions, random_cotangent
-from tinygrad_kr.gradcheck.findings import Finding, Verdict
-from tinygrad_kr.gradcheck.judge import Judge
-from tinygrad_kr.gradcheck.problem import Budget, Leaf, Problem, Vector, array_of, name_of
+from tinygrad_kr.gradcheck.comparison import comparisons
+from tinygrad_kr.gradcheck.diagnosis import patterns
+from tinygrad_kr.gradcheck.exact_properties import PropertyChecks
+from tinygrad_kr.gradcheck.findings import Verdict, name_of
+from tinygrad_kr.gradcheck.noise import SIDES, noise_of
+from tinygrad_kr.gradcheck.problem import Budget, Problem
 from tinygrad_kr.gradcheck.report import Report
+from tinygrad_kr.gradcheck.sampler import Sampler
 from tinygrad_kr.gradcheck.search import Progress, Search
-from tinygrad_kr.gradcheck.slopes import SIDES, Line, noise_of
+from tinygrad_kr.gradcheck.variables import Variable, Vector, array_of, random_signs
 
 __all__ = ["GradientMismatch", "assert_gradients", "check_gradients"]
 
 Mode = Literal["auto", "full", "directions", "numerical"]
 FULL_UP_TO = 200
 """Inputs with more elements than this are checked along directions, in mode "auto"."""
-CLEAR = 0.01
-"""The relative bar up to which a numerical gradient serves to recognise a pattern."""
-NEIGHBOURS, CLOSE_BY = 3, 2.0**-16
-"""At how many points, and how far away, an error is looked at again to tell it from rounding."""
-STEADY_BUDGET = 50
-"""How many evaluations one such point may take."""
 LONG = 500
 """Checks of more elements than this show progress."""
 
@@ -54,15 +49,15 @@ class GradientMismatch(AssertionError):
 
 
 def check_gradients(
-    f: Callable[..., Any],
-    *inputs: Any,
-    gradient: Callable[..., Any] | None = None,
-    model: Any = None,
+    f: Callable[..., object],
+    *inputs: object,
+    gradient: Callable[..., object] | None = None,
+    model: object = None,
     mode: Mode = "auto",
-    cotangent: Any = None,
+    cotangent: object = None,
     order: int = 1,
     seed: int | None = None,
-    companions: bool = True,
+    exact_properties: bool = True,
     resolution: float = 1e-5,
     max_evaluations: int | None = None,
     max_seconds: float | None = None,
@@ -70,8 +65,8 @@ def check_gradients(
 ) -> Report:
     """Check a gradient against finite differences that carry their own error bars.
 
-    There is no tolerance to choose. Every slope comes with a bound on its error, from what f itself shows of its
-    curvature, kinks and noise near the inputs; a gradient is wrong if it lies outside.
+    There is no tolerance to choose. Every slope has a bound on its error, measured from the curvature, kinks and noise
+    of f near the inputs; a gradient is wrong if it lies outside.
 
     Parameters
     ----------
@@ -91,7 +86,7 @@ def check_gradients(
     mode : {"auto", "full", "directions", "numerical"}
         full: every element, with its own error bar. directions: random directions through each input, in a number of
         evaluations that hardly grows with its size; where one is wrong, a search finds the element. auto: full up to
-        200 elements, directions beyond. numerical: the documents' ``numerical_gradient`` (002, 4.4), element by
+        200 elements, directions beyond. numerical: ``numerical_gradient`` of study note 002, 4.4, element by
         element; what disagrees with it is judged as in full.
     cotangent : optional
         What f returns is weighted with it. Default: random numbers, with signs, away from 0 and unlike each other,
@@ -99,13 +94,13 @@ def check_gradients(
     order : {1, 2}
         2 checks the gradient of the gradient instead; for this package's own gradient only.
     seed : int, optional
-        Everything random is derived from it and from the inputs: the same call says the same.
-    companions : bool
-        Whether to look at the exact properties too: linearity, determinism, mutation, aliasing, stale caches, ...
+        All random choices are derived from it and from the inputs: the same call gives the same report.
+    exact_properties : bool
+        Whether to check the exact properties too: linearity, determinism, mutation, aliasing, stale caches, ...
     resolution : float
         The error bar, relative to its element, from which on an element counts as resolved.
     max_evaluations : int, optional
-        Of f. What was not reached is INCONCLUSIVE.
+        Of f. Elements that were not reached are INCONCLUSIVE.
     max_seconds : float, optional
         The same in seconds.
     progress : callable or False, optional
@@ -114,7 +109,7 @@ def check_gradients(
     Returns
     -------
     Report
-        Its ``verdict``, ``passed``, and all that led there; prints as text, and as HTML in a notebook.
+        With ``verdict``, ``passed`` and the findings; prints as text, and as HTML in a notebook.
 
     Raises
     ------
@@ -138,7 +133,7 @@ def check_gradients(
     >>> check_gradients(np.tanh, np.array([0.5, -1.0])).verdict
     <Verdict.PASS: 'PASS'>
     >>> wrong = lambda x, v: v * (1 + np.tanh(x) ** 2)
-    >>> check_gradients(np.tanh, np.array([0.5, -1.0]), gradient=wrong).culprit.label
+    >>> check_gradients(np.tanh, np.array([0.5, -1.0]), gradient=wrong).worst.label
     'x[1]'
     """
     if mode not in ("auto", "full", "directions", "numerical"):
@@ -154,17 +149,40 @@ def check_gradients(
     problem = Problem(f, inputs, gradient, model)
     problem.budget = budget
     rng = np.random.default_rng([problem.digest(), seed or 0])
-    with problem.borrowed():
+    with problem.model.borrowed():
         report = Report(problem, seed, cotangent)
-        report.mode = _mode(mode, problem)
-        _check(problem, report, cotangent, rng, companions, resolution, _bar(progress, problem))
+        report.mode, report.resolution = mode, resolution
+        if mode == "auto":
+            report.mode = "full" if problem.size <= FULL_UP_TO else "directions"
+        _compare(problem, report, rng, exact_properties, _bar(progress, problem))
     report.evaluations, report.gradient_calls = problem.evaluations, problem.gradient_calls
     report.seconds = budget.spent
     problem.budget = Budget()  # a picture drawn later is not part of the check
     return report
 
 
-def assert_gradients(f: Callable[..., Any], *inputs: Any, inconclusive: str = "fail", **options: Any) -> Report:
+class Options(TypedDict, total=False):
+    """The keyword arguments of ``check_gradients``."""
+
+    gradient: Callable[..., object] | None
+    model: object
+    mode: Mode
+    cotangent: object
+    order: int
+    seed: int | None
+    exact_properties: bool
+    resolution: float
+    max_evaluations: int | None
+    max_seconds: float | None
+    progress: Progress | Literal[False] | None
+
+
+def assert_gradients(
+    f: Callable[..., object],
+    *inputs: object,
+    inconclusive: Literal["fail", "pass"] = "fail",
+    **options: Unpack[Options],
+) -> Report:
     """Raise unless a gradient is right; see ``check_gradients`` for the arguments.
 
     Parameters
@@ -195,85 +213,60 @@ def assert_gradients(f: Callable[..., Any], *inputs: Any, inconclusive: str = "f
     return report
 
 
-def _check(
+def _compare(
     problem: Problem,
     report: Report,
-    cotangent: Any,
     rng: np.random.Generator,
-    companions: bool,
-    resolution: float,
+    exact_properties: bool,
     progress: Progress,
 ) -> None:
-    """Fill a report."""
+    """Compare the gradient with slopes of f, look at its exact properties, and fill the report."""
     center = problem.value(problem.start)
     if not np.all(np.isfinite(center)):
         raise NonFiniteError(
             f"check_gradients: f is not finite at the inputs given: {center[~np.isfinite(center)][0]} among its "
             f"{center.size} numbers; choose inputs inside its domain"
         )
-    weights = problem.rounded(_weights(problem, cotangent, rng))
-    first = [None if g is None else np.array(g) for g in problem.gradient(problem.start, weights)]
-    report.claimed, report.resolution = first, resolution
+    weights = problem.rounded(_weights(problem, report.cotangent, rng))
+    report.claimed = first = [None if g is None else np.array(g) for g in problem.gradient(problem.start, weights)]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # both have warned at the inputs; what they say elsewhere is not asked for
-        _compare(problem, report, center, weights, rng, companions, progress)
+        warnings.simplefilter("ignore")  # both have warned at the inputs; at other points their warnings mean nothing
+        noise = noise_of(problem, problem.start, problem.sizes, center, rng)
+        seed, allowed = int(rng.integers(2**32)), lambda: problem.affords(evaluations=len(SIDES))
+        sampler = Sampler(problem, problem.start, center, weights, noise, report.resolution, seed, allowed)
+        report.sampler = sampler
+        search = Search(sampler, [g for _, g in problem.fitting(first)], rng, progress)
+        for variable, g in problem.fitting(first):
+            if g is not None and variable.size:
+                _look(search, variable, report.mode)
+        search.judge_ties()
+        search.compare()
+        report.findings = search.findings
+        checks = PropertyChecks(problem, sampler, first, rng, already_wrong=report.worst is not None)
+        report.exact_properties = checks.run() if exact_properties else [checks.only_shapes()]
+        if checks.second is not None:
+            names = (v.name for v in problem.variables)
+            report.second_point = dict(zip(names, checks.second, strict=True))
+        if report.verdict is Verdict.FAIL:
+            compared = comparisons(sampler, report.findings, first, complete_up_to=FULL_UP_TO)
+            report.patterns = [f"{each.name}: {sentence}" for each in compared for sentence in patterns(each)]
 
 
-def _compare(
-    problem: Problem,
-    report: Report,
-    center: Vector,
-    weights: Vector,
-    rng: np.random.Generator,
-    companions: bool,
-    progress: Progress,
-) -> None:
-    """Compare the gradient that the report claims with slopes of f, and look at its exact properties."""
-    first = report.claimed
-    noise = noise_of(problem, problem.start, problem.sizes, center, rng)
-    seed, allowed = int(rng.integers(2**32)), lambda: problem.affords(evaluations=len(SIDES))
-    judge = Judge(problem, problem.start, center, weights, noise, report.resolution, seed, allowed)
-    report.judge = judge
-    fitting = [
-        np.asarray(g, dtype=np.float64) if g is not None and g.shape == leaf.shape else None
-        for leaf, g in zip(problem.leaves, first, strict=True)
-    ]
-    search = Search(judge, fitting, rng, progress)
-    for leaf in problem.leaves:
-        if fitting[leaf.position] is not None and leaf.size:
-            _look(search, leaf, report.mode)
-    search.judge_ties()
-    search.compare()
-    report.findings = search.findings
-    exact = Companions(problem, judge, first, rng, already_wrong=report.culprit is not None)
-    report.companions = exact.run() if companions else [exact.only_shapes()]
-    if exact.second is not None:
-        report.second_point = {leaf.name: x for leaf, x in zip(problem.leaves, exact.second, strict=True)}
-    if report.verdict is Verdict.FAIL:
-        report.patterns = _patterns(problem, judge, report.findings, first)
-
-
-def _look(search: Search, leaf: Leaf, mode: str) -> None:
-    if not search.judge.allowed():
-        search.skip(leaf)
+def _look(search: Search, variable: Variable, mode: str) -> None:
+    if not search.sampler.allowed():
+        search.skip(variable)
     elif mode == "directions":
-        search.directions(leaf)
-    elif mode == "numerical" and search.judge.problem.affords(evaluations=4 * leaf.size):
-        search.numerical(leaf)
+        search.directions(variable)
+    elif mode == "numerical" and search.sampler.problem.affords(evaluations=4 * variable.size):
+        search.numerical(variable)
     else:
-        search.full(leaf)
+        search.full(variable)
 
 
-def _mode(mode: Mode, problem: Problem) -> str:
-    if mode != "auto":
-        return mode
-    return "full" if sum(leaf.size for leaf in problem.leaves) <= FULL_UP_TO else "directions"
-
-
-def _weights(problem: Problem, cotangent: Any, rng: np.random.Generator) -> Vector:
+def _weights(problem: Problem, cotangent: object, rng: np.random.Generator) -> Vector:
     """Return the cotangent as a vector."""
     if cotangent is None:
-        return random_cotangent(rng, problem.output_size)
+        return random_signs(rng, problem.output_size, 0.5, 1.5)
     parts: list[Vector] = []
 
     def fit(expected: Any, given: Any) -> None:
@@ -290,16 +283,11 @@ def _weights(problem: Problem, cotangent: Any, rng: np.random.Generator) -> Vect
 
 
 def _bar(progress: Progress | Literal[False] | None, problem: Problem) -> Progress:
-    """Return what wraps long loops."""
+    """Return the wrapper of long loops: the user's, a bar, or none."""
     if callable(progress):
         return progress
-    is_long = sum(leaf.size for leaf in problem.leaves) > LONG
-    tqdm = visible_tqdm() if progress is None and is_long else None
-    return _plain if tqdm is None else lambda items: tqdm(items, desc="gradient check", leave=False)
-
-
-def _plain(items: Iterable[Any]) -> Iterable[Any]:
-    return items
+    tqdm = visible_tqdm() if progress is None and problem.size > LONG else None
+    return (lambda items: items) if tqdm is None else lambda items: tqdm(items, desc="gradient check", leave=False)
 
 
 def _first_order(
@@ -315,9 +303,9 @@ def _first_order(
     problem = Problem(f, inputs, None, None)
     problem.value(problem.start)
     rng = np.random.default_rng([problem.digest(), seed or 0])
-    cotangent = problem.structured(random_cotangent(rng, problem.output_size))
+    cotangent = problem.structured(random_signs(rng, problem.output_size, 0.5, 1.5))
     floats = tuple(
-        i for i, template in enumerate(problem.inputs) if any(isinstance(x, Leaf) for x in tree_leaves(template))
+        i for i, template in enumerate(problem.inputs) if any(isinstance(x, Variable) for x in tree_leaves(template))
     )
 
     def first_order(*arguments: Any) -> Any:
@@ -329,84 +317,3 @@ def _first_order(
     vars(first_order)["__signature__"] = inspect.Signature(parameters)
     first_order.__qualname__ = f"gradient of {name_of(f)}"
     return first_order, (*inputs, cotangent)
-
-
-def _patterns(problem: Problem, judge: Judge, findings: list[Finding], first: list[Any]) -> list[str]:
-    """Return what the mistake in each wrong leaf looks like."""
-    names = {f.input for f in findings if f.verdict is Verdict.FAIL}
-    odd = [
-        leaf.name
-        for leaf in problem.leaves
-        if leaf.position in problem.checked and (g := first[leaf.position]) is not None and g.shape != leaf.shape
-    ]
-    chosen = [leaf for leaf in problem.leaves if leaf.name in names or leaf.name in odd]
-    if not chosen:
-        return []
-    true = {leaf.name: _true(judge, leaf, findings, complete=leaf.name in odd) for leaf in problem.leaves}
-    with_ones = _with_ones(problem, judge)
-    lengths: dict[int, str] = {}
-    for leaf in problem.leaves:
-        lengths |= {n: f"axis {axis} of {leaf.name}" for axis, n in reversed(list(enumerate(leaf.shape))) if n > 1}
-    for other in (*tree_leaves(problem.output), *tree_leaves(problem.inputs)):
-        if isinstance(other, np.ndarray):
-            lengths |= {n: f"axis {axis} of the labels" for axis, n in enumerate(other.shape) if n not in lengths}
-    for output in tree_leaves(problem.output):
-        lengths |= {n: f"axis {axis} of the output" for axis, n in enumerate(output.shape) if n not in lengths}
-    said = []
-    for leaf in chosen:
-        wrong = np.zeros(leaf.shape, bool)
-        for finding in findings:
-            if finding.input == leaf.name and finding.index is not None and finding.verdict is Verdict.FAIL:
-                wrong[finding.index] = True
-        others = {
-            other.name: true[other.name] for other in problem.leaves if other is not leaf and other.shape == leaf.shape
-        }
-        claimed = np.asarray(first[leaf.position], dtype=np.float64)
-        same = None if with_ones is None else with_ones[leaf.position]
-        evidence = Evidence(leaf.name, claimed, true[leaf.name], wrong, same, others, lengths)
-        evidence.at = problem.start[leaf.position]
-        evidence.steady = partial(_is_steady, judge, leaf, [f for f in findings if f.input == leaf.name])
-        said += [f"{leaf.name}: {sentence}" for sentence in patterns(evidence)]
-    return said
-
-
-def _with_ones(problem: Problem, judge: Judge) -> list[Any] | None:
-    """Return the gradient for a cotangent of ones, if that is another one and can be had."""
-    ones = np.ones_like(judge.weights)
-    if np.array_equal(judge.weights, ones) or not problem.affords(gradients=1):
-        return None
-    try:
-        return problem.gradient(problem.start, ones)
-    except Exception:  # of the user's function: a pattern is not worth the report
-        return None
-
-
-def _is_steady(judge: Judge, leaf: Leaf, findings: list[Finding]) -> bool:
-    """Return whether the relative errors of some wrong elements are the same at points close by."""
-    wrong = [f for f in findings if f.verdict is Verdict.FAIL and f.index is not None and f.estimate != 0]
-    rng = np.random.default_rng(judge.seed)
-    for _ in range(NEIGHBOURS):
-        if not judge.problem.affords(evaluations=STEADY_BUDGET, gradients=1):
-            return False
-        there = judge.at([x * (1 + CLOSE_BY * rng.uniform(0.5, 1, x.shape)) for x in judge.point])
-        gradient = np.asarray(judge.problem.gradient(there.point, judge.weights)[leaf.position], np.float64)
-        for f in sorted(wrong, key=lambda f: -f.bars)[:NEIGHBOURS]:
-            position = int(np.ravel_multi_index(f.index, leaf.shape)) if f.index else 0
-            slope = there.rung(Line.element(there.point, leaf, position), f.step).slope
-            error = f.claimed / f.estimate - 1
-            if not abs(gradient.flat[position] / slope - 1 - error) <= abs(error) / 4:
-                return False
-    return bool(wrong)
-
-
-def _true(judge: Judge, leaf: Leaf, findings: list[Finding], complete: bool) -> Vector:
-    """Return the numerical gradient of a leaf, NaN where it was not measured; if asked, measure it all."""
-    true = np.full(leaf.shape, math.nan)
-    for finding in findings:
-        if finding.input == leaf.name and finding.index is not None and finding.bar <= CLEAR * abs(finding.estimate):
-            true[finding.index] = finding.estimate
-    if complete and leaf.size <= FULL_UP_TO:
-        for i in range(leaf.size):
-            line = Line.element(judge.point, leaf, i)
-            true.flat[i] = judge.rung(line, line.local_step or line.first_step).slope
-    return true

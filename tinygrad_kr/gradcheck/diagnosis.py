@@ -1,80 +1,29 @@
-"""What a wrong gradient looks like: sentences that name the likely mistake."""
+"""Name the likely mistake behind a wrong gradient."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tinygrad_kr.gradcheck.problem import Vector
+from tinygrad_kr.gradcheck.comparison import CLOSE, Comparison
 
-__all__ = ["Evidence", "patterns"]
+__all__ = ["patterns"]
 
-CLOSE = 1e-5
 SLIGHT, ALIKE = 0.01, 0.05
 """Up to which relative error a constant may be missing, and how alike the constants must be that it amounts to."""
-Array = NDArray[Any]
 
 
-@dataclass
-class Evidence:
-    """A wrong gradient beside the truth.
-
-    Attributes
-    ----------
-    name : str
-        The input.
-    claimed : ndarray
-        The gradient as it was given, of any shape.
-    true : ndarray
-        The numerical gradient, in the input's shape; NaN where it was not measured.
-    wrong : ndarray of bool
-        Which elements failed.
-    with_ones : ndarray or None
-        The gradient that is given for a cotangent of ones.
-    others : dict
-        The true gradients of other inputs of this shape, by name.
-    lengths : dict
-        Lengths of axes, each with the words for it, such as ``{4: "axis 0 of x"}``.
-    at : ndarray or None
-        The input itself.
-    steady : callable
-        Returns whether the relative error is the same at points close by, where rounding is another.
-    """
-
-    name: str
-    claimed: Array
-    true: Vector
-    wrong: NDArray[np.bool_]
-    with_ones: Array | None = None
-    others: dict[str, Vector] = field(default_factory=dict)
-    lengths: dict[int, str] = field(default_factory=dict)
-    at: Vector | None = None
-    steady: Callable[[], bool] = lambda: False
-
-    def matches(self, candidate: Array, target: Array | None = None) -> bool:
-        """Whether an array is the true gradient (or another target) wherever that is known."""
-        target = self.true if target is None else target
-        if candidate.shape != target.shape:
-            return False
-        known = np.isfinite(target)
-        scale = float(np.max(np.abs(target[known]), initial=0))
-        return bool(known.any() and scale > 0 and np.all(np.abs(candidate - target)[known] <= CLOSE * scale))
-
-
-def patterns(evidence: Evidence) -> list[str]:
+def patterns(e: Comparison) -> list[str]:
     """Return what the mistake is likely to be, the most telling first; empty if nothing is recognised."""
-    if evidence.claimed.shape != evidence.true.shape:
-        return list(_of_another_shape(evidence))
-    almost = evidence.matches(evidence.claimed)
-    found = [] if almost else list(_whole(evidence))
-    return found[:1] if found else list(_partial(evidence))
+    if e.claimed.shape != e.true.shape:
+        return list(_of_another_shape(e))
+    almost = e.matches(e.claimed)
+    found = [] if almost else list(_whole(e))
+    return found[:1] if found else list(_partial(e))
 
 
-def _of_another_shape(e: Evidence) -> Iterator[str]:
+def _of_another_shape(e: Comparison) -> Iterator[str]:
     extra = e.claimed.ndim - e.true.ndim
     axes = tuple(range(extra)) + tuple(
         i for i in range(max(extra, 0), e.claimed.ndim) if e.true.shape[i - extra] == 1 != e.claimed.shape[i]
@@ -90,7 +39,7 @@ def _of_another_shape(e: Evidence) -> Iterator[str]:
         yield "a missing reshape: in the shape of the input it is right"
 
 
-def _whole(e: Evidence) -> Iterator[str]:
+def _whole(e: Comparison) -> Iterator[str]:
     a, true = e.claimed, e.true
     if a.size > 1 and not np.any(a):
         yield f"it is zero everywhere: the backward pass never reaches {e.name}, or the path is cut (.data, detach)"
@@ -113,7 +62,7 @@ def _whole(e: Evidence) -> Iterator[str]:
         yield "it has the right numbers at the wrong places: a permutation, or an order of axes"
 
 
-def _constant_factor(e: Evidence) -> Iterator[str]:
+def _constant_factor(e: Comparison) -> Iterator[str]:
     known = np.isfinite(e.true) & (e.true != 0)
     if not known.any():
         return
@@ -137,7 +86,7 @@ def _constant_factor(e: Evidence) -> Iterator[str]:
         yield f"it is {ratio:.6g} times the true gradient, everywhere: a constant factor{whole}"
 
 
-def _partial(e: Evidence) -> Iterator[str]:
+def _partial(e: Comparison) -> Iterator[str]:
     known = bool(np.isfinite(e.true).all())
     if known:
         yield from _sums_to_zero(e)
@@ -148,7 +97,7 @@ def _partial(e: Evidence) -> Iterator[str]:
         yield from _places(e)
 
 
-def _sums_to_zero(e: Evidence) -> Iterator[str]:
+def _sums_to_zero(e: Comparison) -> Iterator[str]:
     for axis, length in enumerate(e.true.shape):
         magnitude = np.abs(e.true).sum(axis=axis)
         sums = e.claimed.sum(axis=axis)
@@ -161,7 +110,7 @@ def _sums_to_zero(e: Evidence) -> Iterator[str]:
             )
 
 
-def _constant_along_an_axis(e: Evidence) -> Iterator[str]:
+def _constant_along_an_axis(e: Comparison) -> Iterator[str]:
     error = e.claimed - e.true
     scale = float(np.max(np.abs(error), initial=0))
     for axis, length in enumerate(e.true.shape):
@@ -170,7 +119,7 @@ def _constant_along_an_axis(e: Evidence) -> Iterator[str]:
             return
 
 
-def _epsilon(e: Evidence) -> Iterator[str]:
+def _epsilon(e: Comparison) -> Iterator[str]:
     """Recognise log(y + epsilon), differentiated as log(y): the relative error is epsilon / y."""
     if e.at is None or not np.all(np.isfinite(e.true) & (e.true != 0)):
         return
@@ -196,7 +145,7 @@ def _epsilon(e: Evidence) -> Iterator[str]:
             return
 
 
-def _precision(e: Evidence) -> Iterator[str]:
+def _precision(e: Comparison) -> Iterator[str]:
     known = np.isfinite(e.true) & (e.true != 0)
     if not np.any(known & e.wrong):
         return
@@ -218,7 +167,7 @@ def _precision(e: Evidence) -> Iterator[str]:
         yield "the error has the size of float32 rounding: something is computed or kept in float32"
 
 
-def _places(e: Evidence) -> Iterator[str]:
+def _places(e: Comparison) -> Iterator[str]:
     wrong = np.argwhere(e.wrong)
     if e.wrong.all() or len(wrong) < 2:
         return

@@ -1,4 +1,4 @@
-"""What every vector-Jacobian product must be, whatever f is: exact properties, without finite differences.
+"""Check properties that hold exactly for every vector-Jacobian product, without finite differences.
 
 A vector-Jacobian product is linear in the cotangent; it is a function of its arguments only; it leaves them alone,
 and returns arrays of its own.
@@ -15,14 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_kr.engine.tree import tree_leaves
-from tinygrad_kr.gradcheck.findings import Companion, Verdict
-from tinygrad_kr.gradcheck.judge import BUDGET, Judge
+from tinygrad_kr.gradcheck.findings import ExactProperty, Verdict
+from tinygrad_kr.gradcheck.judge import BUDGET
 from tinygrad_kr.gradcheck.layouts import LAYOUTS
-from tinygrad_kr.gradcheck.problem import Leaf, Point, Problem, Vector, array_of
+from tinygrad_kr.gradcheck.problem import Problem
+from tinygrad_kr.gradcheck.sampler import Sampler
 from tinygrad_kr.gradcheck.search import Search
 from tinygrad_kr.gradcheck.slopes import EPS, FIRST_STEP
+from tinygrad_kr.gradcheck.variables import Point, Variable, Vector, array_of, random_signs
 
-__all__ = ["Companions", "random_cotangent"]
+__all__ = ["PropertyChecks"]
 
 ROUNDINGS = 64
 """How many roundings two ways to compute the same gradient may differ by."""
@@ -32,7 +34,7 @@ FLOAT32_TOLERANCE = 1e-3
 
 
 class Skip(Exception):
-    """A property that cannot be looked at here; the message says why."""
+    """A property that cannot be checked here; the message says why."""
 
 
 class Broken(Exception):
@@ -40,26 +42,26 @@ class Broken(Exception):
 
 
 @dataclass
-class Companions:
-    """The exact properties, looked at one after the other.
+class PropertyChecks:
+    """Checks of the exact properties, one after the other.
 
     ``first`` is what the gradient function returned at the start, as it returned it. With ``already_wrong`` it is not
     judged at a second point. ``second`` is that point, once there is one.
     """
 
     problem: Problem
-    judge: Judge
+    sampler: Sampler
     first: list[Any]
     rng: np.random.Generator
     already_wrong: bool = False
     second: Point | None = None
 
-    def run(self) -> list[Companion]:
-        """Look at all of them."""
+    def run(self) -> list[ExactProperty]:
+        """Check all of them."""
         return [self._look(name, check) for name, check in self._checks()]
 
-    def only_shapes(self) -> Companion:
-        """Look at dtypes and shapes alone, without which nothing can be compared."""
+    def only_shapes(self) -> ExactProperty:
+        """Check dtypes and shapes alone."""
         return self._look("dtype and shape", self._dtype_and_shape)
 
     def _checks(self) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -76,31 +78,31 @@ class Companions:
         yield "float32", self._float32
 
     @staticmethod
-    def _look(name: str, check: Callable[[], None]) -> Companion:
+    def _look(name: str, check: Callable[[], None]) -> ExactProperty:
         try:
             with np.errstate(all="ignore"):
                 check()
         except Skip as reason:
-            return Companion(name, Verdict.INCONCLUSIVE, str(reason))
+            return ExactProperty(name, Verdict.INCONCLUSIVE, str(reason))
         except Broken as seen:
-            return Companion(name, Verdict.FAIL, str(seen))
+            return ExactProperty(name, Verdict.FAIL, str(seen))
         except Exception as error:  # of the user's functions: it must not cost what was found so far
-            return Companion(name, Verdict.INCONCLUSIVE, f"{type(error).__name__}: {error}")
-        return Companion(name, Verdict.PASS)
+            return ExactProperty(name, Verdict.INCONCLUSIVE, f"{type(error).__name__}: {error}")
+        return ExactProperty(name, Verdict.PASS)
 
     # The properties
 
     def _dtype_and_shape(self) -> None:
-        for leaf, g in self._checked(self.first):
+        for variable, g in self.problem.checked_pairs(self.first):
             if g is None:
-                raise Broken(f"no gradient (None) for {leaf.name} {leaf.shape}, which holds floats")
-            if g.shape != leaf.shape:
-                raise Broken(f"the gradient for {leaf.name} must have its shape {leaf.shape}, got {g.shape}")
+                raise Broken(f"no gradient (None) for {variable.name} {variable.shape}, which holds floats")
+            if g.shape != variable.shape:
+                raise Broken(f"the gradient for {variable.name} must have its shape {variable.shape}, got {g.shape}")
             if g.dtype.kind != "f" or g.itemsize < 8:
-                raise Broken(f"the gradient for {leaf.name} (float64 in the check) is {g.dtype}: digits are lost")
+                raise Broken(f"the gradient for {variable.name} (float64 in the check) is {g.dtype}: digits are lost")
 
     def _forward_determinism(self) -> None:
-        start, center = self.problem.start, self.judge.center
+        start, center = self.problem.start, self.sampler.center
         again = self._value(start)
         if np.array_equal(again, center, equal_nan=True):
             return
@@ -112,14 +114,14 @@ class Companions:
             )
 
     def _backward_determinism(self) -> None:
-        again = self._gradient(self.problem.start, self.judge.weights)
-        for leaf, g, first in self._pairs(again, self.first):
-            if self._differ(leaf, g, first):
-                raise Broken(f"the gradient for {leaf.name} differs between two calls, {_apart(g, first)}")
+        again = self._gradient(self.problem.start, self.sampler.weights)
+        for variable, g, first in self._pairs(again, self.first):
+            if self._differ(variable, g, first):
+                raise Broken(f"the gradient for {variable.name} differs between two calls, {_apart(g, first)}")
 
     def _mutation(self) -> None:
         arguments = self.problem.arguments(self.problem.start)
-        cotangent = self.problem.structured(self.judge.weights)
+        cotangent = self.problem.structured(self.sampler.weights)
         owned = [x for x in tree_leaves([arguments, cotangent]) if isinstance(x, np.ndarray)]
         before = [x.tobytes() for x in owned]
         self._require(evaluations=1, gradients=1)
@@ -136,54 +138,56 @@ class Companions:
 
     def _aliasing(self) -> None:
         arguments = self.problem.arguments(self.problem.start)
-        cotangent = self.problem.structured(self.judge.weights)
+        cotangent = self.problem.structured(self.sampler.weights)
         self._require(evaluations=1, gradients=1)
         output = [array_of(part) for part in tree_leaves(self.problem.call(arguments, self.problem.start))]
         owners = [("an input", x) for x in tree_leaves(arguments) if isinstance(x, np.ndarray)]
         owners += [("the cotangent", np.asarray(v)) for v in tree_leaves(cotangent)]
         owners += [("the output", y) for y in output]
         gradients = self.problem.gradient_of(arguments, cotangent, self.problem.start)
-        for leaf, g in self._checked(gradients):
+        for variable, g in self.problem.checked_pairs(gradients):
             for owner, array in owners:
                 if g is not None and np.shares_memory(g, array):
-                    raise Broken(f"the gradient for {leaf.name} shares memory with {owner}; return a copy")
+                    raise Broken(f"the gradient for {variable.name} shares memory with {owner}; return a copy")
             if g is not None:
-                owners.append((f"that for {leaf.name}", g))
+                owners.append((f"that for {variable.name}", g))
 
     def _zero_cotangent(self) -> None:
-        zero = self._gradient(self.problem.start, np.zeros_like(self.judge.weights))
-        for leaf, g, first in self._pairs(zero, self.first):
+        zero = self._gradient(self.problem.start, np.zeros_like(self.sampler.weights))
+        for variable, g, first in self._pairs(zero, self.first):
             if np.any(g[np.isfinite(first)] != 0):
                 largest = float(np.nanmax(np.abs(g)))
-                raise Broken(f"with a cotangent of zeros the gradient for {leaf.name} is not 0 but up to {largest:.3g}")
+                raise Broken(
+                    f"with a cotangent of zeros the gradient for {variable.name} is not 0 but up to {largest:.3g}"
+                )
 
     def _linearity(self) -> None:
         a, b = 0.7390851332151607, -1.3247179572447460
-        other = self.problem.rounded(random_cotangent(self.rng, self.judge.weights.size))
-        combined = self._gradient(self.problem.start, a * self.judge.weights + b * other)
+        other = self.problem.rounded(random_signs(self.rng, self.sampler.weights.size, 0.5, 1.5))
+        combined = self._gradient(self.problem.start, a * self.sampler.weights + b * other)
         second = self._gradient(self.problem.start, other)
-        for leaf, g, g2, first in self._pairs(combined, second, self.first):
+        for variable, g, g2, first in self._pairs(combined, second, self.first):
             with np.errstate(all="ignore"):
                 expected = a * first + b * g2
                 largest = float(np.max(np.abs(first) + np.abs(g2), initial=0))
-                allowed = ROUNDINGS * (self._eps * largest + self._rounding(leaf, self.judge.weights, other))
+                allowed = ROUNDINGS * (self._eps * largest + self._rounding(variable, self.sampler.weights, other))
                 off = np.abs(g - expected)
                 if np.any(off > allowed):
-                    allowed = allowed + 2 * self.judge.lost_digits[leaf.position]
+                    allowed = allowed + 2 * self.sampler.lost_digits[variable.position]
             if np.any(off[np.isfinite(expected)] > np.broadcast_to(allowed, off.shape)[np.isfinite(expected)]):
                 worst = np.unravel_index(np.nanargmax(off), off.shape)
-                where = f"[{', '.join(map(str, worst))}]" if leaf.shape else ""
+                where = f"[{', '.join(map(str, worst))}]" if variable.shape else ""
                 raise Broken(
-                    f"the gradient for {leaf.name} is not linear in the cotangent: "
-                    f"at {leaf.name}{where} that of a*v1 + b*v2 is {g[worst]:.10g}, off by {off[worst]:.2g} "
+                    f"the gradient for {variable.name} is not linear in the cotangent: "
+                    f"at {variable.name}{where} that of a*v1 + b*v2 is {g[worst]:.10g}, off by {off[worst]:.2g} "
                     f"from a times that of v1 + b times that of v2, {expected[worst]:.10g}"
                 )
 
-    def _rounding(self, leaf: Leaf, *cotangents: Vector) -> Any:
+    def _rounding(self, variable: Variable, *cotangents: Vector) -> Any:
         """Return what the rounding of f is worth in a slope over the scale of each element."""
         weight = np.sum(np.abs(cotangents), axis=0)
-        noise = self.judge.noise.at(np.abs(self.judge.center), FIRST_STEP)
-        return float(weight @ noise) / np.minimum(self.problem.sizes[leaf.position], 1)
+        noise = self.sampler.noise.at(np.abs(self.sampler.center), FIRST_STEP)
+        return float(weight @ noise) / np.minimum(self.problem.sizes[variable.position], 1)
 
     @property
     def _eps(self) -> float:
@@ -199,13 +203,13 @@ class Companions:
             raise Skip("f is not finite at the second points that were tried")
         far, in_domain = self._far_away()
         far_gradient = self._gradient_if_any(far)
-        there, self.second = self._gradient(self.close, self.judge.weights), self.close
-        again = self._gradient(self.problem.start, self.judge.weights)
-        for leaf, g, first in self._pairs(again, self.first):
-            if self._differ(leaf, g, first):
+        there, self.second = self._gradient(self.close, self.sampler.weights), self.close
+        again = self._gradient(self.problem.start, self.sampler.weights)
+        for variable, g, first in self._pairs(again, self.first):
+            if self._differ(variable, g, first):
                 raise Broken(
-                    f"called at x1, x2 and x1 again, the gradient for {leaf.name} differs between the first and the "
-                    f"third call, {_apart(g, first)}: it remembers an earlier call"
+                    f"called at x1, x2 and x1 again, the gradient for {variable.name} differs between the first and "
+                    f"the third call, {_apart(g, first)}: it remembers an earlier call"
                 )
         if self.already_wrong:
             return
@@ -229,10 +233,10 @@ class Companions:
         return [np.roll(x, 1) for x in start], False
 
     def _gradient_if_any(self, point: Point) -> list[Any]:
-        """Return the gradient at a point that the user's functions may refuse: None for each leaf then."""
+        """Return the gradient at a point that the user's functions may refuse: None for each variable then."""
         try:
             if np.all(np.isfinite(self._value_nearby(point))):
-                return self._gradient(point, self.judge.weights)
+                return self._gradient(point, self.sampler.weights)
         except Skip:
             raise
         except Exception:  # outside the domain the user's functions may do as they like
@@ -240,15 +244,17 @@ class Companions:
         return [None] * len(point)
 
     def _right_at(self, point: Point, gradient: list[Any]) -> None:
-        """Judge the gradient at another point along one direction for each leaf."""
+        """Judge the gradient at another point along one direction for each variable."""
         claimed = [g if g is not None and g.shape == x.shape else None for g, x in zip(gradient, point, strict=True)]
         self._require(evaluations=1)
-        search = Search(self.judge.at(point), claimed, self.rng, progress=lambda items: items)
-        for leaf, g in self._checked(claimed):
-            if g is None or not leaf.size:
+        search = Search(self.sampler.at(point), claimed, self.rng, progress=lambda items: items)
+        for variable, g in self.problem.checked_pairs(claimed):
+            if g is None or not variable.size:
                 continue
             wrong = [
-                f for f in search.along(search.all_at_once(leaf)) if f.verdict is Verdict.FAIL and f.index is not None
+                f
+                for f in search.along(search.all_at_once(variable))
+                if f.verdict is Verdict.FAIL and f.index is not None
             ]
             if wrong:
                 self.second = point
@@ -261,7 +267,7 @@ class Companions:
 
     def _repeated_input(self) -> None:
         """One array passed as two inputs must give what two equal arrays give."""
-        inputs = [leaf for leaf in self.problem.leaves[: self.problem.first_parameter] if leaf.size]
+        inputs = [v for v in self.problem.variables[: self.problem.first_parameter] if v.size]
         twins = [(a, b) for i, a in enumerate(inputs) for b in inputs[i + 1 :] if a.shape == b.shape]
         if not twins:
             raise Skip("no two inputs have the same shape")
@@ -270,7 +276,7 @@ class Companions:
         point[b.position] = point[a.position].copy()
         if not np.all(np.isfinite(self._value_nearby(point))):
             raise Skip(f"f is not finite where {b.name} is {a.name}")
-        separate = self._gradient(point, self.judge.weights)
+        separate = self._gradient(point, self.sampler.weights)
         shared = dict.fromkeys((a.position, b.position), point[a.position].copy())
         made: dict[int, Any] = {}
 
@@ -279,12 +285,12 @@ class Companions:
             return made.setdefault(0, shared[a.position]) if is_twin else np.array(array)
 
         self._require(gradients=1)
-        together = self.problem.gradient(point, self.judge.weights, layout=same)
-        for leaf, g, expected in self._pairs(together, separate):
-            if self._differ(leaf, g, expected):
+        together = self.problem.gradient(point, self.sampler.weights, layout=same)
+        for variable, g, expected in self._pairs(together, separate):
+            if self._differ(variable, g, expected):
                 raise Broken(
-                    f"with the same array as {a.name} and as {b.name}, the gradient for {leaf.name} differs from that "
-                    f"with two equal arrays, {_apart(g, expected)}"
+                    f"with the same array as {a.name} and as {b.name}, the gradient for {variable.name} differs from "
+                    f"that with two equal arrays, {_apart(g, expected)}"
                 )
 
     def _layouts(self) -> None:
@@ -292,40 +298,42 @@ class Companions:
         for name in ("Fortran-ordered", "strided", "read-only"):  # PyTorch takes no reversed ones
             self._require(gradients=1)
             try:
-                gradient = self.problem.gradient(self.problem.start, self.judge.weights, layout=LAYOUTS[name])
+                gradient = self.problem.gradient(self.problem.start, self.sampler.weights, layout=LAYOUTS[name])
             except ValueError as error:
                 if "destination is read-only" in str(error) or "output array is read-only" in str(error):
                     raise Broken("the gradient function writes to an input: a read-only one raises") from error
                 refused.append(f"{name} inputs are refused: {error}")  # aloud, which is not wrong
                 continue
-            for leaf, g, first in self._pairs(gradient, self.first):
+            for variable, g, first in self._pairs(gradient, self.first):
                 allowed = ROUNDINGS * (
-                    self._eps * np.abs(first).max(initial=0) + self._rounding(leaf, self.judge.weights)
+                    self._eps * np.abs(first).max(initial=0) + self._rounding(variable, self.sampler.weights)
                 )
                 if np.any(np.abs(g - first) > allowed):
-                    raise Broken(f"the gradient for {leaf.name} is another one for {name} inputs, {_apart(g, first)}")
+                    raise Broken(
+                        f"the gradient for {variable.name} is another one for {name} inputs, {_apart(g, first)}"
+                    )
         if refused:
             raise Skip("; ".join(refused))
 
     def _float32(self) -> None:
-        if all(leaf.dtype.itemsize >= 8 for leaf in self.problem.leaves):
+        if all(v.dtype.itemsize >= 8 for v in self.problem.variables):
             raise Skip("the inputs are float64")
-        eps = max(float(np.finfo(leaf.dtype).eps) for leaf in self.problem.leaves)
+        eps = max(float(np.finfo(v.dtype).eps) for v in self.problem.variables)
         self._require(gradients=2)
-        single = self.problem.gradient(self.problem.start, self.judge.weights, dtypes=True)
-        shaken = self._gradient(moved(self.rng, self.problem.start, -eps, eps), self.judge.weights)
-        noise = eps * float(np.linalg.norm(self.judge.weights * self.judge.center))  # of f in that dtype
-        for leaf, g, nearby, first in self._pairs(single, shaken, self.first):
+        single = self.problem.gradient(self.problem.start, self.sampler.weights, dtypes=True)
+        shaken = self._gradient(moved(self.rng, self.problem.start, -eps, eps), self.sampler.weights)
+        noise = eps * float(np.linalg.norm(self.sampler.weights * self.sampler.center))  # of f in that dtype
+        for variable, g, nearby, first in self._pairs(single, shaken, self.first):
             scale = float(np.max(np.abs(first), initial=0))
-            conditioning = np.abs(nearby - first) + noise / np.minimum(self.problem.sizes[leaf.position], 1)
+            conditioning = np.abs(nearby - first) + noise / np.minimum(self.problem.sizes[variable.position], 1)
             allowed = max(FLOAT32_TOLERANCE, ROUNDINGS * eps) * scale + ROUNDINGS * conditioning
             if not np.all(np.abs(g - first) <= allowed):
-                raise Broken(f"the backward pass in {leaf.dtype} is far from that in float64, {_apart(g, first)}")
+                raise Broken(f"the backward pass in {variable.dtype} is far from that in float64, {_apart(g, first)}")
 
     # What they share
 
     def _require(self, **calls: int) -> None:
-        """Stop looking if so many calls are more than the budget allows."""
+        """Skip a property if the budget does not allow so many calls."""
         if not self.problem.affords(**calls):
             raise Skip(BUDGET)
 
@@ -342,19 +350,19 @@ class Companions:
         self._require(gradients=1)
         return [None if g is None else np.array(g) for g in self.problem.gradient(point, cotangent)]
 
-    def _differ(self, leaf: Leaf, g: Vector, expected: Vector) -> bool:
+    def _differ(self, variable: Variable, g: Vector, expected: Vector) -> bool:
         """Whether two gradients differ by more than sums in another order may: those over a set, or in threads."""
         if np.array_equal(g, expected, equal_nan=True):
             return False
-        nearby = self.first if self.close is None else self._gradient(self.close, self.judge.weights)
-        change = np.abs(nearby[leaf.position] - self.first[leaf.position])
+        nearby = self.first if self.close is None else self._gradient(self.close, self.sampler.weights)
+        change = np.abs(nearby[variable.position] - self.first[variable.position])
         allowed = self._reordered(np.abs(expected).max(), change.max())
         return not np.all((np.abs(g - expected) <= allowed) | (np.isnan(g) & np.isnan(expected)))
 
     @cached_property
     def close(self) -> Point | None:
         """A point close by where f is finite: towards 0, which leads out of few domains, or away from it."""
-        rng = np.random.default_rng(self.judge.seed)
+        rng = np.random.default_rng(self.sampler.seed)
         points = (moved(rng, self.problem.start, *shares) for shares in ((-MOVE, -MOVE / 2), (MOVE / 2, MOVE)))
         return next((point for point in points if np.all(np.isfinite(self._value_nearby(point)))), None)
 
@@ -365,22 +373,12 @@ class Companions:
         """
         return ROUNDINGS * self._eps * (size + np.nan_to_num(change, posinf=0.0) / MOVE)
 
-    def _checked(self, gradients: list[Any]) -> list[tuple[Leaf, Any]]:
-        return [
-            (leaf, gradients[leaf.position]) for leaf in self.problem.leaves if leaf.position in self.problem.checked
-        ]
-
     def _pairs(self, *gradients: list[Any]) -> Iterator[tuple[Any, ...]]:
-        """Yield each leaf with its gradients, where all have its shape."""
-        for leaf in self.problem.leaves:
-            entries = [g[leaf.position] for g in gradients]
-            if all(g is not None and g.shape == leaf.shape for g in entries):
-                yield leaf, *(np.asarray(g, dtype=np.float64) for g in entries)
-
-
-def random_cotangent(rng: np.random.Generator, size: int) -> Vector:
-    """Signs with magnitudes from 1/2 to 3/2: never constant, no output missing."""
-    return np.asarray(rng.uniform(0.5, 1.5, size) * rng.choice([-1.0, 1.0], size))
+        """Yield each variable with its gradients, where all have its shape."""
+        for variable in self.problem.variables:
+            entries = [g[variable.position] for g in gradients]
+            if all(g is not None and g.shape == variable.shape for g in entries):
+                yield variable, *(np.asarray(g, dtype=np.float64) for g in entries)
 
 
 def moved(rng: np.random.Generator, point: Point, least: float, most: float) -> Point:
@@ -398,7 +396,7 @@ def _is_symmetric(x: NDArray[Any]) -> bool:
 
 
 def _apart(a: NDArray[Any], b: NDArray[Any]) -> str:
-    """Say how far two arrays are apart."""
+    """Describe how far two arrays are apart."""
     with np.errstate(all="ignore"):
         off = np.abs(a - b)
         largest = float(np.nanmax(off)) if np.any(np.isfinite(off)) else float("nan")

@@ -1,16 +1,18 @@
-"""What a check can say: the verdicts, and the findings and companions that carry them."""
+"""The verdicts, and the results that carry them: of one element or direction, and of one exact property."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-__all__ = ["Companion", "Finding", "Verdict"]
+__all__ = ["ExactProperty", "Finding", "Verdict", "name_of"]
 
 
 class Verdict(StrEnum):
-    """What is known of a gradient after a check; ``severity`` orders them.
+    """The outcome for a gradient or a part of it; ``severity`` orders them.
 
     Attributes
     ----------
@@ -37,7 +39,7 @@ class Verdict(StrEnum):
 
 @dataclass
 class Finding:
-    """What is known of one element of a gradient, or of its slope along one direction.
+    """The outcome for one element of a gradient, or for its slope along one direction.
 
     Attributes
     ----------
@@ -59,7 +61,7 @@ class Finding:
     at : float
         The value of the element of the input; NaN for a direction.
     negligible : bool
-        Whether a PASS rests on the element being so small beside the others that its bar does not matter.
+        Whether the element is a PASS because its bar is negligible beside the other elements.
     typical, norm : float
         Of a direction: the median of what the elements contribute to ``claimed``, and the Euclidean norm of the
         gradient in units of the elements' sizes.
@@ -68,7 +70,7 @@ class Finding:
     kink : bool
         Whether ``estimate`` and ``bar`` are the middle and the half width of an interval of slopes, at a kink.
     refuted : bool
-        Whether some measurement speaks against ``claimed``, confirmed by others (FAIL) or not (INCONCLUSIVE).
+        Whether an estimate contradicts ``claimed``, confirmed by others (FAIL) or not (INCONCLUSIVE).
     """
 
     input: str
@@ -129,7 +131,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Companion:
+class ExactProperty:
     """An exact property of a gradient function, which needs no finite differences.
 
     Attributes
@@ -145,3 +147,8 @@ class Companion:
     name: str
     verdict: Verdict
     message: str = ""
+
+
+def name_of(f: Callable[..., Any]) -> str:
+    """Return the name of a function in messages."""
+    return str(getattr(f, "__qualname__", None) or getattr(f, "__name__", None) or type(f).__name__)

@@ -1,21 +1,28 @@
-"""Pages of HTML that stand on their own, with their pictures inside, and how files get to the disk: whole or not."""
+"""A result as HTML, and pages of HTML, that need no other file."""
 
 from __future__ import annotations
 
-import base64
-import errno
 import html
-import io
-import os
-import warnings
-from pathlib import Path
+import math
+from typing import Any
 
-from tinygrad_kr.common.files import whole
-from tinygrad_kr.errors import MissingExtraError
-from tinygrad_kr.gradcheck.report import Report
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["check_writable", "drawn", "page", "section", "write"]
+from tinygrad_kr.gradcheck.findings import Finding, Verdict
+from tinygrad_kr.gradcheck.result import Result
+from tinygrad_kr.gradcheck.variables import Variable
 
+__all__ = ["COLORS", "as_matrix", "html_of", "page"]
+
+COLORS = {
+    Verdict.PASS: "#d7f0d7",
+    Verdict.KINK: "#d6e4f7",
+    Verdict.INCONCLUSIVE: "#f6ecc9",
+    Verdict.FAIL: "#f5c6c3",
+}
+CELLS = 400
+"""Inputs up to this many elements are shown element by element."""
 STYLE = """
 body { font-family: system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em }
 table { border-collapse: collapse; margin: 0.5em 0 } td, th { padding: 2px 8px; text-align: left }
@@ -31,48 +38,38 @@ def page(title: str, body: str) -> str:
     )
 
 
-def section(report: Report, *, picture: bool) -> str:
-    """Return what a page says of one check, with its picture if asked for and if matplotlib is installed."""
-    return report.to_html() + (_inline_picture(report) if picture else "")
+def html_of(result: Result, text: str) -> str:
+    """Return a result, with its text, as HTML that stands on its own."""
+    parts = [
+        f'<div class="gradcheck" style="border-left: 6px solid {COLORS[result.verdict]}; padding-left: 8px">',
+        "<style>.gradcheck pre { white-space: pre-wrap; overflow-wrap: anywhere }</style>",  # long lines wrap
+        f"<pre>{html.escape(text)}</pre>",
+    ]
+    parts += [_table(v, found) for v, found in result.found_by_variable() if v.size <= CELLS]
+    rows = "".join(
+        f'<tr><td style="background: {COLORS[c.verdict]}">{c.verdict}</td><td>{c.name}</td>'
+        f"<td>{html.escape(c.message)}</td></tr>"
+        for c in result.exact_properties
+    )
+    parts.append(f"<details><summary>exact properties</summary><table>{rows}</table></details></div>")
+    return "\n".join(parts)
 
 
-def _inline_picture(report: Report) -> str:
-    try:
-        content = drawn(report, "png")
-    except MissingExtraError:
-        return ""
-    except Exception as error:  # drawing evaluates f at more points: whatever it raises, the report matters more
-        return f"<p>no picture: {html.escape(f'{type(error).__name__}: {error}')}</p>"
-    source = base64.b64encode(content).decode("ascii")
-    return f'<p><img alt="error against step" src="data:image/png;base64,{source}"></p>'
+def as_matrix(variable: Variable, values: NDArray[Any]) -> NDArray[Any]:
+    """Return the elements of a variable with all axes but the last joined."""
+    return values.reshape(-1, variable.shape[-1] if variable.shape else 1)
 
 
-def drawn(report: Report, kind: str) -> bytes:
-    """Return the picture of a report as the content of a file of some kind, such as png or svg."""
-    content = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of matplotlib, about axes without a number to show
-        report.plot().savefig(content, format=kind)
-    return content.getvalue()
-
-
-def check_writable(path: Path) -> None:
-    """Raise an OSError, before any work, if a file could not be written at the end."""
-    if path.is_dir():
-        raise _error(errno.EISDIR, path)
-    nearest = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
-    if not nearest.is_dir():
-        raise _error(errno.ENOTDIR, path)
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise _error(errno.EACCES, path)
-
-
-def _error(number: int, path: Path) -> OSError:
-    return OSError(number, os.strerror(number), str(path))
-
-
-def write(path: Path, content: str | bytes) -> None:
-    """Write a file that appears only once it is whole; create the folders on the way."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as file:
-        file.write(content.encode("utf-8") if isinstance(content, str) else content)
+def _table(variable: Variable, found: list[Finding]) -> str:
+    """Return an input as a table, each cell coloured by its verdict, with the numbers behind it as its title."""
+    cells = np.full(variable.shape, '<td style="color: #999">&middot;</td>', dtype=object)
+    for f in found:
+        assert f.index is not None
+        bars = f"{f.bars:.2g}" if math.isfinite(f.bars) else "&infin;"
+        title = html.escape(
+            f"{f.label} = {f.at:.6g}: given {f.claimed:.10g}, true {f.estimate:.10g} ± {f.bar:.1g}; {f.reason}"
+        )
+        cells[f.index] = f'<td style="background: {COLORS[f.verdict]}; padding: 2px" title="{title}">{bars}</td>'
+    rows = "".join(f"<tr>{''.join(row)}</tr>" for row in as_matrix(variable, cells))
+    caption = f"{variable.name} {variable.shape}: how many error bars the gradient is off"
+    return f"<table><caption>{html.escape(caption)}</caption>{rows}</table>"

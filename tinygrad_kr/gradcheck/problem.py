@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,33 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_kr.engine.graph import no_grad
-from tinygrad_kr.engine.tensor import Tensor, raw
+from tinygrad_kr.engine.tensor import Tensor
 from tinygrad_kr.engine.tree import tree_leaves, tree_map
 from tinygrad_kr.errors import DtypeError, NonFiniteError, ShapeError
-from tinygrad_kr.parameters import parameter_items
+from tinygrad_kr.gradcheck.borrowed_model import BorrowedModel
+from tinygrad_kr.gradcheck.variables import Point, Variable, Vector, array_of, rough_size
 
-__all__ = ["Budget", "Leaf", "Point", "Problem", "Vector", "array_of", "name_of", "rough_size"]
-
-Vector = NDArray[np.float64]
-Point = list[NDArray[np.float64]]
-"""One array for each leaf."""
-SMALLEST_SIZE = 0.25
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """A float array among the inputs, or a parameter of the model: what can be moved."""
-
-    position: int
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    is_number: bool = False
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return int(np.prod(self.shape, dtype=int))
+__all__ = ["Budget", "Problem"]
 
 
 @dataclass
@@ -62,32 +42,32 @@ class Budget:
 class Problem:
     """A function, the place where it is looked at, and its gradient.
 
-    Inputs are flattened to *leaves*, the float arrays among them; labels and other things are passed on as they are.
+    Inputs are flattened to *variables*, the float arrays among them; labels and other things are passed on as they are.
     Every call gets copies, so that nothing a user's function does to its arguments reaches the next call.
     """
 
     def __init__(self, f: Callable[..., Any], inputs: tuple[Any, ...], gradient: Any, model: Any) -> None:
         self.f, self.user_gradient = f, gradient
-        self.leaves: list[Leaf] = []
+        self.variables: list[Variable] = []
         self.start: Point = []
         self.evaluations = self.gradient_calls = 0
         self.budget = Budget()
         self.lasted = {"f": 0.0, "gradient": 0.0}  # the seconds that the last call of each took
         self.input_names = _input_names(f, len(inputs))
         self.inputs = tuple(self._template(value, name) for value, name in zip(inputs, self.input_names, strict=True))
-        self.model, self.parameters = model, _named_parameters(model)
-        self.written: dict[int, Any] = {}
-        for name, parameter in self.parameters.items():
-            self._add(f"params[{name!r}]", _memory(name, parameter))
-        if not self.leaves:
+        self.model = BorrowedModel(model)
+        self.parameters = self.model.parameters
+        for name, array in self.model.arrays().items():
+            self._add(f"params[{name!r}]", array)
+        if not self.variables:
             raise DtypeError(
                 "check_gradients: there is nothing to differentiate with respect to: no input holds floats.\n"
                 f"  got {', '.join(type(x).__name__ for x in inputs) or 'no inputs'}; "
                 "pass arrays of floats, for example np.array(x, dtype=float)"
             )
-        self.first_parameter = len(self.leaves) - len(self.parameters)
+        self.first_parameter = len(self.variables) - len(self.parameters)
         self.output: Any = None  # the structure of what f returns, filled by the first evaluation
-        self.checked = set(range(len(self.leaves)))
+        self.checked = set(range(len(self.variables)))
 
     # What f is
 
@@ -104,7 +84,7 @@ class Problem:
         """Return what f returns for arguments in the user's own structure."""
         self.evaluations += 1
         with no_grad(), np.errstate(all="ignore"), self._timed("f"):
-            self._write(point)
+            self.model.write(point[self.first_parameter :])
             return self.f(*arguments)
 
     def value_nearby(self, point: Point) -> Vector:
@@ -130,14 +110,14 @@ class Problem:
         return sum(part.size for part in tree_leaves(self.output))
 
     def gradient(self, point: Point, cotangent: Vector, **how: Any) -> list[Any]:
-        """Return what the gradient function returns at a point, one entry for each leaf: an array, or None."""
+        """Return what the gradient function returns at a point, one entry for each variable: an array, or None."""
         return self.gradient_of(self.arguments(point, **how), self.structured(cotangent), point)
 
     def gradient_of(self, arguments: tuple[Any, ...], cotangent: Any, point: Point) -> list[Any]:
         """Return the same for arguments and a cotangent in the user's own structure."""
         self.gradient_calls += 1
         with np.errstate(all="ignore"), self._timed("gradient"):
-            self._write(point)
+            self.model.write(point[self.first_parameter :])
             if self.user_gradient is None:
                 return self._own_gradient(arguments, cotangent)
             return self._sorted(self.user_gradient(*arguments, cotangent))
@@ -158,7 +138,7 @@ class Problem:
         """Return the inputs as f gets them, in a layout of memory, and in the user's own dtypes if asked."""
 
         def filled(slot: Any) -> Any:
-            if not isinstance(slot, Leaf):
+            if not isinstance(slot, Variable):
                 return slot
             array = point[slot.position].astype(slot.dtype) if dtypes else point[slot.position]
             return array[()] if slot.is_number else layout(array)
@@ -170,34 +150,26 @@ class Problem:
         parts = iter(np.split(cotangent, np.cumsum([part.size for part in tree_leaves(self.output)])[:-1]))
         return tree_map(lambda part: next(parts).reshape(part.shape).astype(part.dtype)[...], self.output)
 
-    @contextmanager
-    def borrowed(self) -> Iterator[None]:
-        """Put the model back in any case: parameters, their gradients, buffers, and what is in training."""
-        memory = [(array, array.copy()) for array in (_memory(*pair) for pair in self.parameters.items())]
-        gradients = [(p, p.grad, _copied(p.grad)) for p in self.parameters.values() if hasattr(p, "grad")]
-        buffers = {name: _copied(buffer) for name, buffer in self._parts_of_model("named_buffers")}
-        modes = [(m, m.training) for _, m in self._parts_of_model("named_modules") if hasattr(m, "training")]
-        try:
-            yield
-        finally:
-            for array, content in memory:
-                array[...] = content
-            for parameter, gradient, content in gradients:
-                parameter.grad = gradient
-                _put_back(gradient, content)
-            for name, buffer in self._parts_of_model("named_buffers"):  # by name: a pass may have made a new array
-                _put_back(buffer, buffers.get(name))
-            for module, training in modes:
-                module.training = training
-            self.written.clear()
-
-    def _parts_of_model(self, method: str) -> Iterator[tuple[str, Any]]:
-        return iter(getattr(self.model, method)()) if hasattr(self.model, method) else iter(())
-
     @cached_property
     def sizes(self) -> Point:
         """What a step of 1 is for each element: about its magnitude."""
         return [rough_size(x) for x in self.start]
+
+    @property
+    def size(self) -> int:
+        """The number of elements of all inputs and parameters."""
+        return sum(v.size for v in self.variables)
+
+    def checked_pairs(self, gradients: Sequence[Any]) -> list[tuple[Variable, Any]]:
+        """Return each variable whose gradient was asked for, with its gradient."""
+        return [(v, gradients[v.position]) for v in self.variables if v.position in self.checked]
+
+    def fitting(self, gradients: Sequence[Any]) -> list[tuple[Variable, Vector | None]]:
+        """Return each variable with its gradient in float64, or None if that is missing or of another shape."""
+        return [
+            (v, np.asarray(g, dtype=np.float64) if g is not None and g.shape == v.shape else None)
+            for v, g in zip(self.variables, gradients, strict=True)
+        ]
 
     def digest(self) -> int:
         """A number derived from the inputs: same inputs, same random choices."""
@@ -236,31 +208,24 @@ class Problem:
             return value
         return self._add(name, array, is_number=isinstance(value, float | np.floating))
 
-    def _add(self, name: str, array: Any, is_number: bool = False) -> Leaf:
+    def _add(self, name: str, array: Any, is_number: bool = False) -> Variable:
         if not np.all(np.isfinite(array)):
             first = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
             raise NonFiniteError(f"check_gradients: {name}{list(first) if first else ''} is {array[first]}")
-        leaf = Leaf(len(self.leaves), name, array.shape, array.dtype, is_number)
-        self.leaves.append(leaf)
+        variable = Variable(len(self.variables), name, array.shape, array.dtype, is_number)
+        self.variables.append(variable)
         self.start.append(np.array(array, dtype=np.float64))
-        return leaf
-
-    def _write(self, point: Point) -> None:
-        """Put the point's parameters into the model, where they are not there yet."""
-        for (name, parameter), array in zip(self.parameters.items(), point[self.first_parameter :], strict=True):
-            if self.written.get(id(parameter)) is not array:
-                _memory(name, parameter)[...] = array
-                self.written[id(parameter)] = array
+        return variable
 
     def _own_gradient(self, arguments: tuple[Any, ...], cotangent: Any) -> list[Any]:
         def variable(slot: Any, value: Any) -> Any:
-            return Tensor(value, requires_grad=True, name=slot.name) if isinstance(slot, Leaf) else value
+            return Tensor(value, requires_grad=True, name=slot.name) if isinstance(slot, Variable) else value
 
         variables = tuple(tree_map(variable, *pair) for pair in zip(self.inputs, arguments, strict=True))
         inputs = [
             x
             for slot, x in zip(tree_leaves(self.inputs), tree_leaves(variables), strict=True)
-            if isinstance(slot, Leaf)
+            if isinstance(slot, Variable)
         ]
         parameters = list(self.parameters.values())
         for parameter in parameters:
@@ -274,23 +239,23 @@ class Problem:
         return [np.zeros(x.shape, x.dtype) if x.grad is None else x.grad for x in (*inputs, *parameters)]
 
     def _sorted(self, returned: Any) -> list[Any]:
-        """Return the entries of what the user's gradient function returned, one for each leaf."""
+        """Return the entries of what the user's gradient function returned, one for each variable."""
         templates, names = list(self.inputs), list(self.input_names)
         if self.parameters:
             if isinstance(returned, dict) and set(returned) == set(self.parameters):
-                self.checked = set(range(self.first_parameter, len(self.leaves)))
+                self.checked = set(range(self.first_parameter, len(self.variables)))
                 return [None] * self.first_parameter + [_gradient_array(returned[name]) for name in self.parameters]
-            templates.append({name: self.leaves[self.first_parameter + i] for i, name in enumerate(self.parameters)})
+            templates.append({name: self.variables[self.first_parameter + i] for i, name in enumerate(self.parameters)})
             names.append("params")
         parts = self._parts(returned, templates, names)
-        entries: list[Any] = [None] * len(self.leaves)
+        entries: list[Any] = [None] * len(self.variables)
 
         def collect(slot: Any, part: Any) -> None:
-            if isinstance(slot, Leaf):
+            if isinstance(slot, Variable):
                 entries[slot.position] = None if part is None else _gradient_array(part)
 
         for template, name, part in zip(templates, names, parts, strict=True):
-            if part is None or not any(isinstance(slot, Leaf) for slot in tree_leaves(template)):
+            if part is None or not any(isinstance(slot, Variable) for slot in tree_leaves(template)):
                 continue
             try:
                 tree_map(collect, template, part)
@@ -300,7 +265,7 @@ class Problem:
 
     def _parts(self, returned: Any, templates: list[Any], names: list[str]) -> list[Any]:
         """Return one part for each input, labels included."""
-        floats = [any(isinstance(slot, Leaf) for slot in tree_leaves(template)) for template in templates]
+        floats = [any(isinstance(slot, Variable) for slot in tree_leaves(template)) for template in templates]
         several = isinstance(returned, tuple | list)
         if len(templates) == 1 and not (several and len(returned) == 1 and not isinstance(templates[0], tuple | list)):
             return [returned]
@@ -341,76 +306,11 @@ def _input_names(f: Callable[..., Any], count: int) -> tuple[str, ...]:
     return tuple(named[:count]) if len(named) >= count else fallback
 
 
-def rough_size(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the power of two below each magnitude, and 1/4 for what is smaller: a step's unit without rounding."""
-    _, exponent = np.frexp(np.maximum(np.abs(x), SMALLEST_SIZE))
-    return np.asarray(np.ldexp(1.0, exponent - 1), dtype=np.float64)
-
-
-def name_of(f: Callable[..., Any]) -> str:
-    """Return what messages call a function."""
-    return str(getattr(f, "__qualname__", None) or getattr(f, "__name__", None) or type(f).__name__)
-
-
 def _only_numbers(value: Any) -> bool:
     """Return whether nested lists hold Python numbers only, and so stand for an array."""
     if isinstance(value, list | tuple):
         return len(value) > 0 and all(map(_only_numbers, value))
     return isinstance(value, float | int) and not isinstance(value, bool | np.generic)
-
-
-def _named_parameters(model: Any) -> dict[str, Any]:
-    """Return a model's parameters by name, each checked to be float64."""
-    if model is None:
-        return {}
-    items = parameter_items(model)
-    if items is None:
-        raise TypeError(
-            f"check_gradients: model must have a dict params or a method named_parameters(), got {type(model).__name__}"
-        )
-    parameters = dict(items)
-    for name, parameter in parameters.items():
-        dtype = _memory(name, parameter).dtype
-        if dtype != np.float64:
-            raise DtypeError(
-                f"check_gradients: parameter {name} of the model is {dtype}; finite differences need float64.\n"
-                "  check a copy in float64, for example model.astype(np.float64)"
-            )
-    return parameters
-
-
-def _memory(name: str, parameter: Any) -> NDArray[Any]:
-    """Return the array in which a parameter keeps its values, to be written to."""
-    if isinstance(parameter, np.ndarray):
-        return parameter
-    memory = np.asarray(getattr(parameter, "data", None))
-    if memory.dtype == object:
-        raise TypeError(
-            f"check_gradients: parameter {name} is a {type(parameter).__name__}; expected a Tensor or an array"
-        )
-    return memory
-
-
-def array_of(value: Any) -> NDArray[Any]:
-    """Return a value of any framework as an array, in its own memory if it has some."""
-    value = raw(value)
-    return np.asarray(value.detach() if hasattr(value, "detach") else value)  # PyTorch refuses otherwise
-
-
-def _copied(value: Any) -> Any:
-    """Return a copy of an array, or of a tensor of PyTorch in any dtype and place; None of None."""
-    if value is None:
-        return None
-    return value.detach().clone() if hasattr(value, "clone") else np.array(value)
-
-
-def _put_back(value: Any, content: Any) -> None:
-    """Write a copy back, unless there is none or it has another shape now."""
-    if content is not None and value.shape == content.shape:
-        if hasattr(value, "clone"):
-            value.data.copy_(content)
-        else:
-            np.copyto(value, content)
 
 
 def _output_array(part: Any) -> NDArray[Any]:

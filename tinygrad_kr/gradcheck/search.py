@@ -1,4 +1,4 @@
-"""Where to look: at every element, or along random directions with a search for the culprit."""
+"""Choose what is compared: every element, or random directions with a search for a wrong element."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_kr.gradcheck.claim import BLUR, NEGLIGIBLE, SAFETY
 from tinygrad_kr.gradcheck.findings import Finding, Verdict
-from tinygrad_kr.gradcheck.judge import BLUR, BUDGET, NEGLIGIBLE, SAFETY, Judge
-from tinygrad_kr.gradcheck.problem import Leaf, Vector
+from tinygrad_kr.gradcheck.judge import BUDGET, judge_element, judge_line
+from tinygrad_kr.gradcheck.kinks import several_kinks
+from tinygrad_kr.gradcheck.sampler import Sampler
 from tinygrad_kr.gradcheck.slopes import EPS, FIRST_STEP, Line, Together
+from tinygrad_kr.gradcheck.variables import Variable, Vector, index_of, position_of, random_signs
 from tinygrad_kr.numerical import numerical_gradient
 
 __all__ = ["BOOK_STEP", "GAUSSIANS", "Search"]
@@ -22,13 +25,13 @@ GROUPS, GROUPED_FROM = 8, 1000
 GAUSSIANS = 2
 BOOK_STEP = 1e-4
 THOROUGH = 3
-"""After so many wrong elements of a leaf, no more steps are spent on excuses for the next."""
+"""After so many wrong elements of a variable, the others are judged with fewer steps."""
 FEW = 8
 """Among so few elements halving is the quickest search."""
 ALIKE = 64.0
-"""How unlike the sizes of elements may be that are moved by the same amount."""
-WITNESSES = 8
-"""How many elements are looked at singly when an error is spread over a leaf."""
+"""The largest ratio of the sizes of elements that are moved by the same amount."""
+SINGLES = 8
+"""How many elements are looked at singly when an error is spread over a variable."""
 ATTEMPTS = 3
 """How often an element is looked for, with other directions, before a wrong slope stays unexplained."""
 
@@ -37,24 +40,24 @@ Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 @dataclass
 class Search:
-    """Judges the leaves of a problem against a gradient, one by one.
+    """Judges the gradient of one variable after the other.
 
-    ``claimed`` holds the gradient, None where a leaf has none of the right shape.
+    ``claimed`` holds the gradient, None where a variable has none of the right shape.
     """
 
-    judge: Judge
+    sampler: Sampler
     claimed: list[Vector | None]
     rng: np.random.Generator
     progress: Progress
     findings: list[Finding] = field(default_factory=list)
 
-    def full(self, leaf: Leaf) -> None:
-        """Judge every element."""
-        claimed = self._flat(leaf)
+    def full(self, variable: Variable) -> None:
+        """Judge every element of a variable."""
+        claimed = self._flat(variable)
         found: list[Finding] = []
-        for i in self.progress(range(leaf.size)):
-            convicted = sum(finding.verdict is Verdict.FAIL for finding in found) >= THOROUGH
-            found.append(self.judge.element(leaf, i, float(claimed[i]), quick=convicted))
+        for i in self.progress(range(variable.size)):
+            quick = sum(f.verdict is Verdict.FAIL for f in found) >= THOROUGH
+            found.append(judge_element(self.sampler, variable, i, float(claimed[i]), quick=quick))
         self.findings += found
 
     def compare(self) -> None:
@@ -62,7 +65,7 @@ class Search:
 
         A slope that cannot be told from 0 has no other measure: no bar is small beside itself.
         """
-        limit = self.judge.resolution * max(map(self._in_comparison, self._sound()), default=0.0)
+        limit = self.sampler.resolution * max(map(self._in_comparison, self._sound()), default=0.0)
         for finding in self.findings:
             bar = finding.bar * self._scale(finding)
             reach = SAFETY * finding.bar + finding.blur
@@ -75,7 +78,7 @@ class Search:
                 finding.reason = "so small beside the others that its bar does not matter"
 
     def _sound(self) -> list[Finding]:
-        return [finding for finding in self.findings if finding.verdict in (Verdict.PASS, Verdict.KINK)]
+        return [f for f in self.findings if f.verdict in (Verdict.PASS, Verdict.KINK)]
 
     def _in_comparison(self, finding: Finding) -> float:
         return abs(finding.estimate) * self._scale(finding)
@@ -84,179 +87,186 @@ class Search:
         """Return the scale of an element's input; slopes along a direction are relative to it already, so 1."""
         if finding.index is None:
             return 1.0
-        position = next(leaf.position for leaf in self.judge.problem.leaves if leaf.name == finding.input)
-        return float(self.judge.problem.sizes[position].max())
+        position = next(v.position for v in self.sampler.problem.variables if v.name == finding.input)
+        return float(self.sampler.problem.sizes[position].max())
 
     def judge_ties(self) -> None:
         """Move all elements at a kink together: their gradients must fit that direction too.
 
         Where elements tie for a maximum, each may have any share of the gradient, but the shares add up to 1.
         """
-        at_kinks = [finding for finding in self.findings if finding.verdict is Verdict.KINK]
-        tied = [finding for finding in at_kinks if finding.index is not None]
+        at_kinks = [f for f in self.findings if f.verdict is Verdict.KINK]
+        tied = [f for f in at_kinks if f.index is not None]
         if len(tied) > 1:
             self._judge_tied(tied)
-        if any(finding.index is None for finding in self.findings) and not self._failed():
-            self._judge_translation({finding.input for finding in at_kinks})
+        if any(f.index is None for f in self.findings) and not self._failed():
+            self._judge_translation({f.input for f in at_kinks})
 
     def _judge_tied(self, tied: list[Finding]) -> None:
         """Move just these elements."""
-        leaves = {leaf.name: leaf for leaf in self.judge.problem.leaves}
-        together = Together(tuple(Line.element(self.judge.point, leaves[f.input], self._position(f)) for f in tied))
-        rung = self.judge.rung(together, min(f.step for f in tied))
-        low, high, margin = rung.sides()
+        variables = {v.name: v for v in self.sampler.problem.variables}
+        together = Together(
+            tuple(
+                Line.element(self.sampler.point, variables[f.input], position_of(f.index, variables[f.input].shape))
+                for f in tied
+            )
+        )
+        estimate = self.sampler.estimate(together, min(f.step for f in tied))
+        low, high, margin = estimate.sides()
         margin += sum(f.blur for f in tied)
         claimed = sum(f.claimed for f in tied)
         off = max(low - margin - claimed, claimed - high - margin)
-        if not rung.finite or off <= 0:
+        if not estimate.finite or off <= 0:
             return
-        several = self.judge.several_kinks(together, rung, off)
+        several = several_kinks(self.sampler, together, estimate, off)
         for finding in tied:
             finding.verdict, finding.refuted = Verdict.INCONCLUSIVE if several else Verdict.FAIL, True
             finding.reason += f"; all {len(tied)} elements at a kink together must add up to {(low + high) / 2:.6g}"
 
     def _judge_translation(self, names: set[str]) -> None:
-        """Add the same to all elements of some leaves: what is tied stays tied, so its kink is gone."""
-        leaves = [leaf for leaf in self.judge.problem.leaves if leaf.name in names]
-        sizes = [self.judge.problem.sizes[leaf.position] for leaf in leaves]
+        """Add the same number to all elements of some variables: f has no kink there, as ties stay."""
+        variables = [v for v in self.sampler.problem.variables if v.name in names]
+        sizes = [self.sampler.problem.sizes[v.position] for v in variables]
         unit = max((float(size.max()) for size in sizes), default=0.0)
-        if not leaves or unit > ALIKE * min(float(size.min()) for size in sizes):
+        if not variables or unit > ALIKE * min(float(size.min()) for size in sizes):
             return
-        together = Together(tuple(Line.along(leaf, np.arange(leaf.size), np.full(leaf.size, unit)) for leaf in leaves))
-        parts = np.concatenate([unit * self._flat(leaf) for leaf in leaves])
+        together = Together(tuple(Line.along(v, np.arange(v.size), np.full(v.size, unit)) for v in variables))
+        parts = np.concatenate([unit * self._flat(v) for v in variables])
         claimed, blur = float(parts.sum()), EPS * float(np.abs(parts).sum())
-        rung, finer = (self.judge.rung(together, step) for step in (FIRST_STEP, FIRST_STEP / 16))
-        (low, high, margin), (finer_low, finer_high, finer_margin) = rung.sides(), finer.sides()
-        margins = margin + finer_margin + BLUR * rung.size + blur
+        estimate, finer = (self.sampler.estimate(together, step) for step in (FIRST_STEP, FIRST_STEP / 16))
+        (low, high, margin), (finer_low, finer_high, finer_margin) = estimate.sides(), finer.sides()
+        margins = margin + finer_margin + BLUR * estimate.size + blur
         same = max(abs(low - finer_low), abs(high - finer_high)) <= margins
         off = max(low - claimed, claimed - high) - SAFETY * margins
-        if same and off > 0 and not self.judge.several_kinks(together, finer, off):
+        if same and off > 0 and not several_kinks(self.sampler, together, finer, off):
             claimed, middle, bar = (value / unit for value in (claimed, (low + high) / 2, (high - low) / 2 + margins))
             reason = (
                 f"ties: with all elements moved by the same the slope is {middle:.6g}, but they add up to {claimed:.6g}"
             )
-            finding = Finding(leaves[0].name, None, Verdict.FAIL, claimed, middle, bar, step=rung.step, reason=reason)
+            finding = Finding(
+                variables[0].name, None, Verdict.FAIL, claimed, middle, bar, step=estimate.step, reason=reason
+            )
             finding.kink = True
             self.findings.append(finding)
 
     def _failed(self) -> bool:
-        return any(finding.verdict is Verdict.FAIL for finding in self.findings)
+        return any(f.verdict is Verdict.FAIL for f in self.findings)
 
-    def _position(self, finding: Finding) -> int:
-        shape = next(leaf.shape for leaf in self.judge.problem.leaves if leaf.name == finding.input)
-        return int(np.ravel_multi_index(finding.index, shape)) if finding.index else 0
+    def numerical(self, variable: Variable) -> None:
+        """Compare with ``numerical_gradient`` (study note 002, 4.4); its bar is its change with twice the step.
 
-    def numerical(self, leaf: Leaf) -> None:
-        """Compare with the documents' ``numerical_gradient``; its bar is what it changes with twice the step.
-
-        What disagrees is judged again, with error bars that bound.
+        Elements that disagree are judged as in ``full``.
         """
-        claimed, start = self._flat(leaf), self.judge.point
+        claimed, start = self._flat(variable), self.sampler.point
 
         def projected(x: Any) -> float:
             point = list(start)
-            point[leaf.position] = np.array(x)
-            return float(self.judge.weights @ (self.judge.problem.value(point) - self.judge.center))
+            point[variable.position] = np.array(x)
+            return float(self.sampler.weights @ (self.sampler.problem.value(point) - self.sampler.center))
 
-        x = start[leaf.position].copy()
+        x = start[variable.position].copy()
         once = numerical_gradient(projected, x, BOOK_STEP, progress=self.progress).ravel()
         twice = numerical_gradient(projected, x, 2 * BOOK_STEP, progress=self.progress).ravel()
         noise = (
-            float(np.abs(self.judge.weights) @ self.judge.noise.at(np.abs(self.judge.center), BOOK_STEP)) / BOOK_STEP
+            float(np.abs(self.sampler.weights) @ self.sampler.noise.at(np.abs(self.sampler.center), BOOK_STEP))
+            / BOOK_STEP
         )
         found = []
-        for i in range(leaf.size):
+        for i in range(variable.size):
             bar = abs(float(twice[i] - once[i])) + noise
             value = float(claimed[i])
-            finding = Finding(leaf.name, _index(leaf, i), Verdict.PASS, value, float(once[i]), bar, step=BOOK_STEP)
+            finding = Finding(
+                variable.name, index_of(i, variable.shape), Verdict.PASS, value, float(once[i]), bar, step=BOOK_STEP
+            )
             finding.at = float(x.flat[i])
             if not finding.error <= SAFETY * bar:
-                finding = self.judge.element(leaf, i, value)
-            elif bar > self.judge.resolution * max(abs(value), abs(finding.estimate)):
+                finding = judge_element(self.sampler, variable, i, value)
+            elif bar > self.sampler.resolution * max(abs(value), abs(finding.estimate)):
                 finding.verdict, finding.reason = Verdict.INCONCLUSIVE, "noise: rounding in f hides a slope this small"
             found.append(finding)
         self.findings += found
 
-    def directions(self, leaf: Leaf) -> None:
+    def directions(self, variable: Variable) -> None:
         """Judge slopes along random directions; where one is wrong, look for the element."""
-        size = self.judge.problem.sizes[leaf.position].ravel()
-        order = self.rng.permutation(leaf.size).astype(np.intp)
+        size = self.sampler.problem.sizes[variable.position].ravel()
+        order = self.rng.permutation(variable.size).astype(np.intp)
         signs = self._signs(size)
-        groups = np.array_split(order, GROUPS if leaf.size > GROUPED_FROM else 1)
-        lines = [Line.along(leaf, group, signs[group]) for group in groups]
+        groups = np.array_split(order, GROUPS if variable.size > GROUPED_FROM else 1)
+        lines = [Line.along(variable, group, signs[group]) for group in groups]
         for _ in range(GAUSSIANS):
-            lines.append(Line.along(leaf, order, (self.rng.standard_normal(leaf.size) * size)[order]))
+            lines.append(Line.along(variable, order, (self.rng.standard_normal(variable.size) * size)[order]))
         for number, line in enumerate(self.progress(lines)):
             found = self.along(line)
             found[0].gaussian = found[0].index is None and number >= len(groups)
             self.findings += found
-            if any(finding.verdict is Verdict.FAIL for finding in found):
+            if any(f.verdict is Verdict.FAIL for f in found):
                 return
 
     def along(self, line: Line) -> list[Finding]:
         """Judge the slope along one line; if it is wrong, add findings on single elements.
 
-        A direction alone accuses nobody: along many elements at once f may bend or oscillate more than any step can
-        resolve. Some element must fail too.
+        Some element must fail too: along many elements at once f may oscillate faster than any step can resolve.
         """
-        claimed = self._flat(line.leaf)
+        claimed = self._flat(line.variable)
         finding = self._slope(line, claimed)
         if finding.verdict is not Verdict.FAIL or finding.index is not None:
             return [finding]
-        suspects: list[Finding] = []
+        singles: list[Finding] = []
         for _ in range(ATTEMPTS):
-            suspects += self._suspects(line, finding, claimed)
-            if any(suspect.verdict is Verdict.FAIL for suspect in suspects):
-                return [finding, *suspects]
-            line = Line.along(line.leaf, line.where, self._signs(np.abs(line.direction)))
+            singles += self._single_elements(line, finding, claimed)
+            if any(single.verdict is Verdict.FAIL for single in singles):
+                return [finding, *singles]
+            line = Line.along(line.variable, line.where, self._signs(np.abs(line.direction)))
         finding.verdict = Verdict.INCONCLUSIVE
         finding.reason = "the slope along a direction is wrong, but that of no element looked at"
-        return [finding, *suspects]
+        return [finding, *singles]
 
-    def all_at_once(self, leaf: Leaf) -> Line:
-        """A direction that moves every element of a leaf."""
-        size = self.judge.problem.sizes[leaf.position].ravel()
-        return Line.along(leaf, np.arange(leaf.size), self._signs(size))
+    def all_at_once(self, variable: Variable) -> Line:
+        """A direction that moves every element of a variable."""
+        size = self.sampler.problem.sizes[variable.position].ravel()
+        return Line.along(variable, np.arange(variable.size), self._signs(size))
 
-    def skip(self, leaf: Leaf) -> None:
-        """Say that the budget did not reach a leaf."""
-        norm = float(np.linalg.norm(self._flat(leaf)))
-        self.findings.append(Finding(leaf.name, None, Verdict.INCONCLUSIVE, norm, math.nan, math.inf, reason=BUDGET))
+    def skip(self, variable: Variable) -> None:
+        """Add an INCONCLUSIVE finding for a variable that the budget did not reach."""
+        norm = float(np.linalg.norm(self._flat(variable)))
+        self.findings.append(
+            Finding(variable.name, None, Verdict.INCONCLUSIVE, norm, math.nan, math.inf, reason=BUDGET)
+        )
 
-    def _flat(self, leaf: Leaf) -> Vector:
-        claimed = self.claimed[leaf.position]
+    def _flat(self, variable: Variable) -> Vector:
+        claimed = self.claimed[variable.position]
         assert claimed is not None
         return claimed.ravel()
 
     def _signs(self, size: Vector) -> Vector:
-        """A direction that no single element is missing from: signs, with magnitudes from 1/2 to 3/2."""
-        return np.asarray(size * self.rng.uniform(0.5, 1.5, size.size) * self.rng.choice([-1.0, 1.0], size.size))
+        """Draw a direction: signs, with magnitudes from 1/2 to 3/2 of each size."""
+        return size * random_signs(self.rng, size.size, 0.5, 1.5)
 
     def _slope(self, line: Line, claimed: Vector) -> Finding:
         parts = claimed[line.where] * line.direction
         worst = line.where[np.argmin(np.isfinite(parts))]
         if line.where.size == 1 or not np.all(np.isfinite(parts)):
-            return self.judge.element(line.leaf, int(worst), float(claimed[worst]))
-        finding = self.judge.line(line, float(parts.sum()), float(np.linalg.norm(parts)), quick=True)
+            return judge_element(self.sampler, line.variable, int(worst), float(claimed[worst]))
+        finding = judge_line(self.sampler, line, float(parts.sum()), float(np.linalg.norm(parts)), quick=True)
         finding.blur += EPS * float(np.abs(parts).sum())
-        sizes = self.judge.problem.sizes[line.leaf.position].reshape(-1)[line.where]
+        sizes = self.sampler.problem.sizes[line.variable.position].reshape(-1)[line.where]
         finding.norm = float(np.linalg.norm(claimed[line.where] * sizes))
         finding.typical = float(np.median(np.abs(parts)))
         return finding
 
-    def _suspects(self, line: Line, finding: Finding, claimed: Vector) -> list[Finding]:
-        """Look for the element that makes the slope wrong, and judge it; if others are wrong too, a few of those."""
-        group, line = line, self._culprit(line, finding.step, claimed)
-        suspects = [int(line.where[0])]
-        others = Line.along(group.leaf, *_without(group, line.where))
+    def _single_elements(self, line: Line, finding: Finding, claimed: Vector) -> list[Finding]:
+        """Find and judge the element that makes the slope wrong; if others are wrong too, judge a few of them."""
+        group, line = line, self._worst_part(line, finding.step, claimed)
+        singles = [int(line.where[0])]
+        others = Line.along(group.variable, *_without(group, line.where))
         if others.where.size and self._excess(others, finding.step, claimed) > SAFETY:
-            suspects += others.where[:WITNESSES].tolist()
-        return [self.judge.element(line.leaf, i, float(claimed[i])) for i in suspects]
+            singles += others.where[:SINGLES].tolist()
+        return [judge_element(self.sampler, line.variable, i, float(claimed[i])) for i in singles]
 
-    def _culprit(self, line: Line, step: float, claimed: Vector) -> Line:
+    def _worst_part(self, line: Line, step: float, claimed: Vector) -> Line:
         """Return the part of a line, one element, that makes its slope wrong, or as wrong as any.
 
-        If it is one element alone, then moving each by a random share of its speed leaves that share of the error: two
+        If it is one element alone, then moving each by a random share of its speed leaves that share of its error: two
         sets of shares tell which. If it is several, halve them, keeping the half along which the slope is more wrong.
         """
         off = self._off(line, step, claimed)
@@ -276,22 +286,20 @@ class Search:
 
     def _off(self, line: Line, step: float, claimed: Vector) -> float:
         """Return how much the slope along a line is off, by two points only: enough to compare parts."""
-        above, below = (self.judge.problem.value_nearby(line.point(self.judge.point, t)) for t in (step, -step))
-        slope = float(self.judge.weights @ (above - below)) / (2 * step)
+        above, below = (self.sampler.problem.value_nearby(line.point(self.sampler.point, t)) for t in (step, -step))
+        slope = float(self.sampler.weights @ (above - below)) / (2 * step)
         return float((claimed[line.where] * line.direction).sum()) - slope
 
     def _excess(self, line: Line, step: float, claimed: Vector) -> float:
         """Return how many bars the slope along a line is off, measured once."""
         parts = claimed[line.where] * line.direction
-        rung = self.judge.rung(line, step)
-        blur = (BLUR * rung.size + EPS * float(np.abs(parts).sum())) / SAFETY
-        return abs(float(parts.sum()) - rung.slope) / max(rung.bar(np.ones(rung.moved.shape, bool)) + blur, 1e-300)
+        estimate = self.sampler.estimate(line, step)
+        blur = (BLUR * estimate.size + EPS * float(np.abs(parts).sum())) / SAFETY
+        return abs(float(parts.sum()) - estimate.slope) / max(
+            estimate.bar(np.ones(estimate.moved.shape, bool)) + blur, 1e-300
+        )
 
 
 def _without(line: Line, where: NDArray[np.intp]) -> tuple[NDArray[np.intp], Vector]:
     kept = ~np.isin(line.where, where)
     return line.where[kept], line.direction[kept]
-
-
-def _index(leaf: Leaf, position: int) -> tuple[int, ...]:
-    return tuple(int(i) for i in np.unravel_index(position, leaf.shape)) if leaf.shape else ()

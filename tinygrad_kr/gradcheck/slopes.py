@@ -17,126 +17,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_kr.gradcheck.problem import Leaf, Point, Problem, Vector, rough_size
+from tinygrad_kr.gradcheck.noise import SIDES, Noise
+from tinygrad_kr.gradcheck.problem import Problem
+from tinygrad_kr.gradcheck.variables import Point, Variable, Vector, rough_size
 
-__all__ = ["EPS", "Far", "Line", "Noise", "Rung", "Together", "far_away", "measure", "moves_in_quanta", "noise_of"]
+__all__ = ["EPS", "FIRST_STEP", "Estimate", "Far", "Line", "Together", "far_away", "measure"]
 
 EPS = float(np.finfo(np.float64).eps)
-SIDES = (-2, -1, 1, 2)
 FIRST_STEP = 2.0**-14
-LADDER = 2.0 ** np.arange(-38, -13, 4)
-"""Steps at which noise is looked for, from some roundings of float64 to many of float32."""
-RESTING, FAR = 2.0**-18, (2.0**-3, 2.0**-1, 2.0**-8)
-"""Steps at which a staircase is seen to rest, and to be elsewhere: its quanta may be 2^-7, as of bfloat16 or int8."""
-SIGHT = 4096.0
-"""Noise that shows only with steps larger than this many times the one in use is taken to be the function itself."""
-MOST_RELATIVE = 2.0**-20
-"""Noise beyond this share of an output, 16 times that of float32, is taken to be absolute."""
-HOPELESS = 0.03
-"""The share of f's own variation from which on noise cannot be told from it."""
-
-
-@dataclass(frozen=True)
-class Noise:
-    """What one evaluation of f may be off by, for each output.
-
-    Attributes
-    ----------
-    rounding : Vector
-        The relative rounding of each output's dtype.
-    center, variation : Vector
-        Each output in the middle, and by how much it varies around.
-    quantum : Vector
-        By how much outputs jump that otherwise rest, as after a cast to a shorter type.
-    levels : ndarray, shape (steps, outputs)
-        The noise seen with steps up to each of ``LADDER``.
-    """
-
-    rounding: Vector
-    center: Vector
-    variation: Vector
-    quantum: Vector
-    levels: NDArray[np.float64]
-
-    def at(self, largest: Vector, step: float) -> Vector:
-        """Return a bound for outputs of these magnitudes, around points that are a relative step apart.
-
-        What varies as much as f itself is no noise that could be told from f: the bound is infinite.
-        """
-        seen = int(np.searchsorted(LADDER, SIGHT * step, side="right"))
-        level = self.levels[seen - 1] if seen else np.zeros(self.center.size)
-        absolute = np.maximum(np.maximum(level, self.quantum), self.rounding * np.abs(self.center))
-        share = np.divide(absolute, np.abs(self.center), out=np.zeros(absolute.size), where=self.center != 0)
-        relative = np.maximum(np.minimum(share, MOST_RELATIVE), self.rounding)
-        excess = np.where(absolute > 1000 * self.rounding * np.abs(self.center), absolute, 0.0)
-        hopeless = excess > HOPELESS * self.variation
-        return np.where(hopeless & (excess > 0), np.inf, np.maximum(absolute, relative * largest))
-
-
-def noise_of(problem: Problem, here: Point, sizes: Point, center: Vector, rng: np.random.Generator) -> Noise:
-    """Measure the noise of f around a point, with steps in units of ``sizes``.
-
-    Along random directions the fourth difference of noise stays what it is when the step grows, while that of a
-    kink grows as the step and that of a smooth function as its fourth power (J. J. Moré and S. M. Wild, Estimating
-    computational noise, 2011). Once it has grown that fast twice, what follows is the function itself. A function
-    that does not move at all, and then, at 16 times the step, by more than its rounding on both sides, moves in
-    quanta of about that size: it casts to a shorter type inside.
-    """
-    rounding = problem.output_rounding
-    found, quantum, variation = np.zeros(center.size), np.zeros(center.size), np.zeros(center.size)
-    levels, growths, rests = [], np.zeros(center.size), np.zeros(center.size, bool)
-    before, largest = np.full(center.size, np.nan), np.full(center.size, np.nan)
-    direction = _random_direction(sizes, rng)
-    for step in LADDER:
-        moved = ([x + k * step * u for x, u in zip(here, direction, strict=True)] for k in SIDES)
-        with np.errstate(all="ignore"):
-            below2, below, above, above2 = (problem.value_nearby(point) - center for point in moved)
-            bend = np.abs(below2 + above2 - 4 * (below + above)) / np.sqrt(70)
-            stays = (growths < 2) & (bend < 2.5 * largest)
-            jump = np.minimum(np.abs(below2), np.abs(above2))
-            jumps = rests & np.isfinite(jump) & (jump > 64 * rounding * np.abs(center))
-            grows = (bend > 64 * before) & (bend < 1e7 * before)
-            variation = np.fmax(variation, np.abs(above2))
-        found = np.where(stays, 4 * np.fmax(largest, bend), found)
-        quantum = np.where(jumps, np.maximum(quantum, 4 * jump), quantum)
-        growths = np.where(grows, growths + 1, np.where(growths < 2, 0, growths))
-        rests = (below2 == 0) & (below == 0) & (above == 0) & (above2 == 0)
-        before, largest = bend, np.fmax(largest, bend)
-        levels.append(found)
-    return Noise(rounding, center, variation, quantum, np.array(levels))
-
-
-def moves_in_quanta(problem: Problem, here: Point, sizes: Point, center: Vector, rng: np.random.Generator) -> bool:
-    """Return whether some output rests here, and further away rests at another value.
-
-    Then f is a staircase, as after a cast to float16 or to the levels of int8, and its rest says nothing of its slope.
-    """
-    direction = _random_direction(sizes, rng)
-
-    def change(step: float) -> Vector:
-        return problem.value_nearby([x + step * u for x, u in zip(here, direction, strict=True)]) - center
-
-    rests = (change(RESTING) == 0) & (change(-RESTING) == 0)
-    for step in (sign * step for step in FAR for sign in (1, -1) if rests.any()):
-        there = change(step)
-        if np.any(rests & (there != 0)) and np.any(rests & (there != 0) & (there == change(step + RESTING))):
-            return True
-    return False
-
-
-def _random_direction(sizes: Point, rng: np.random.Generator) -> Point:
-    return [size * rng.uniform(0.5, 1, size.shape) * rng.choice([-1.0, 1.0], size.shape) for size in sizes]
 
 
 @dataclass(frozen=True)
 class Line:
-    """A straight way through one leaf: ``x + t * direction``, for t a multiple of a step.
+    """A straight way through one variable: ``x + t * direction``, for t a multiple of a step.
 
     ``where`` picks the elements that move, ``direction`` holds their speeds, ``unit`` is the size of a relative step
     of 1, ``local_unit`` the same on the scale of the element itself, if that is much smaller.
     """
 
-    leaf: Leaf
+    variable: Variable
     where: NDArray[np.intp]
     direction: Vector
     unit: float
@@ -144,17 +43,17 @@ class Line:
     smallest_step: float = 0.0
 
     @staticmethod
-    def element(here: Point, leaf: Leaf, position: int) -> Line:
+    def element(here: Point, variable: Variable, position: int) -> Line:
         """The line along one element: t is in the units of x."""
-        x = float(here[leaf.position].flat[position])
+        x = float(here[variable.position].flat[position])
         unit = float(rough_size(np.array(x)))
         local = math.ldexp(1.0, math.frexp(x)[1] - 1) if 0 < abs(x) < unit / 64 else None
-        return Line(leaf, np.array([position]), np.ones(1), unit, local, 4 * float(np.spacing(abs(x))))
+        return Line(variable, np.array([position]), np.ones(1), unit, local, 4 * float(np.spacing(abs(x))))
 
     @staticmethod
-    def along(leaf: Leaf, where: NDArray[np.intp], direction: Vector) -> Line:
+    def along(variable: Variable, where: NDArray[np.intp], direction: Vector) -> Line:
         """The line along a direction of several elements: t is in units of their sizes."""
-        return Line(leaf, where, direction, unit=1.0, smallest_step=2.0**-46)
+        return Line(variable, where, direction, unit=1.0, smallest_step=2.0**-46)
 
     @property
     def first_step(self) -> float:
@@ -173,21 +72,21 @@ class Line:
     def point(self, here: Point, t: float) -> Point:
         """Return the point at t."""
         point = list(here)
-        point[self.leaf.position] = moved = here[self.leaf.position].copy()
+        point[self.variable.position] = moved = here[self.variable.position].copy()
         moved.reshape(-1)[self.where] += t * self.direction
         return point
 
-    def astray(self, here: Point, step: float) -> float:
+    def misplacement(self, here: Point, step: float) -> float:
         """Return by which share of a step rounding puts elements, or what f computes of them, elsewhere."""
         if self.where.size > 1:
             return 4 * EPS / step
-        x = float(here[self.leaf.position].flat[self.where[0]])
+        x = float(here[self.variable.position].flat[self.where[0]])
         return max(abs((x + k * step) - x - k * step) for k in SIDES) / step + 2 * EPS * abs(x) / step
 
 
 @dataclass(frozen=True)
 class Together:
-    """Several lines, of one leaf or of several, followed at once."""
+    """Several lines, of one variable or of several, followed at once."""
 
     lines: tuple[Line, ...]
     unit: float = 1.0
@@ -199,13 +98,13 @@ class Together:
             here = line.point(here, t)
         return here
 
-    def astray(self, here: Point, step: float) -> float:
+    def misplacement(self, here: Point, step: float) -> float:
         """Return by which share of a step rounding puts elements elsewhere than they should be."""
-        return max(line.astray(here, step) for line in self.lines)
+        return max(line.misplacement(here, step) for line in self.lines)
 
 
 @dataclass(frozen=True)
-class Rung:
+class Estimate:
     """The slope of the weighted outputs along a line, measured with one step.
 
     Attributes
@@ -260,7 +159,7 @@ class Rung:
 
 def measure(
     problem: Problem, here: Point, line: Line | Together, step: float, weights: Vector, noise: Noise, unit: float
-) -> Rung:
+) -> Estimate:
     """Return the slope of ``sum(weights * f)`` along a line through a point; ``unit`` is that of the noise."""
     center = noise.center
     f_2, f_1, f1, f2 = (problem.value_nearby(line.point(here, k * step)) for k in SIDES)
@@ -272,12 +171,12 @@ def measure(
         bend1, bend2 = (f1 - center) - (center - f_1), (f2 - center) - (center - f_2)
         kink = np.abs(bend2 - 4 * bend1) / (2 * step)
         largest = np.maximum(np.abs(f2), np.abs(f_2))
-        astray = line.astray(here, step) * np.abs(slopes)
-        noisy = 1.5 * noise.at(largest, step / unit) / step + astray
-        rounding = 1.5 * noise.rounding * np.maximum(largest, np.abs(center)) / step + astray
+        misplacement = line.misplacement(here, step) * np.abs(slopes)
+        noisy = 1.5 * noise.at(largest, step / unit) / step + misplacement
+        rounding = 1.5 * noise.rounding * np.maximum(largest, np.abs(center)) / step + misplacement
         differ = np.array([f_2 != center, f_1 != center, f1 != center, f2 != center])
         travel = np.where(differ.all(axis=0), np.maximum(np.abs(first), np.abs(second)), 0.0)
-        return Rung(
+        return Estimate(
             step,
             slope=float(weights @ slopes),
             truncation=float(weighs @ truncation),
@@ -302,13 +201,13 @@ class Far:
 
 def far_away(problem: Problem, here: Point, line: Line, center: Vector) -> Far:
     """Change the elements of a line a lot: to 0, to the opposite, and on."""
-    x = here[line.leaf.position]
+    x = here[line.variable.position]
     depends, change = np.zeros(center.size, bool), np.zeros(center.size)
     for factor, shift in ((0.0, 0.0), (-1.0, 0.0), (1.0, 0.125), (2.0, 1.0)):
         far = x.copy()
         far.flat[line.where] = factor * far.flat[line.where] + shift
         point = list(here)
-        point[line.leaf.position] = far
+        point[line.variable.position] = far
         distance = float(np.abs(far - x).max())
         if distance > 0:
             value = problem.value_nearby(point)

@@ -94,7 +94,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--gradcheck",
         choices=("fast", "full"),
-        help="where a test leaves it open, check gradients along random directions unless they are small (fast), "
+        help="where a test variables it open, check gradients along random directions unless they are small (fast), "
         "or element by element (full); by default element by element up to 200 elements",
     )
     group.addoption(
@@ -105,7 +105,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse a report that could not be written."""
     if path := config.getoption("gradcheck_report"):
-        from tinygrad_kr.gradcheck.html import check_writable
+        from tinygrad_kr.gradcheck.pages import check_writable
 
         try:
             check_writable(config.invocation_params.dir / path)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_kr.gradcheck.check import check_gradients
-from tinygrad_kr.gradcheck.figure import COLORS
-from tinygrad_kr.gradcheck.findings import Verdict
-from tinygrad_kr.gradcheck.html import page, section, write
-from tinygrad_kr.gradcheck.problem import Problem, name_of
+from tinygrad_kr.gradcheck.findings import Verdict, name_of
+from tinygrad_kr.gradcheck.html import COLORS, page
+from tinygrad_kr.gradcheck.pages import section, write
+from tinygrad_kr.gradcheck.problem import Problem
 from tinygrad_kr.gradcheck.report import Report
 
 __all__ = ["SMALL", "Record", "Recorder", "negative_control"]
@@ -75,7 +75,7 @@ class Recorder:
         return self.missed + self.unwritten
 
     def settled(self, f: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
-        """Return the options of a check, with the mode that the session asks for if the test leaves it open."""
+        """Return the options of a check, with the mode that the session asks for if the test variables it open."""
         if self.speed is None or options.get("mode", "auto") != "auto":
             return options
         return options | {"mode": "full" if self.speed == "full" or _is_small(f, inputs, options) else "directions"}
@@ -141,8 +141,8 @@ class Recorder:
 
 
 def _is_small(f: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any]) -> bool:
-    leaves = Problem(f, inputs, options.get("gradient"), options.get("model")).leaves
-    return sum(leaf.size for leaf in leaves) <= SMALL
+    variables = Problem(f, inputs, options.get("gradient"), options.get("model")).variables
+    return sum(v.size for v in variables) <= SMALL
 
 
 def _row(tag: str, cells: tuple[str, ...], style: str = "") -> str:
@@ -181,7 +181,7 @@ def negative_control(mode: str) -> str:
     Returns
     -------
     str
-        What went wrong; empty if the mistake was found, and the gradient without it was not accused.
+        What went wrong; empty if the mistake was found, and the right gradient passed.
     """
     try:
         right = _control_report(mode, factor=1.0)
@@ -191,7 +191,7 @@ def negative_control(mode: str) -> str:
         wrong = _control_report(mode, factor=1 + TIMES * about_it.detectable)
     except Exception as error:  # whatever it is, the checks of this session are not to be trusted
         return f"the negative control raised {type(error).__name__} in mode {mode}: {error}"
-    if wrong.verdict is Verdict.FAIL and wrong.culprit is not None and wrong.culprit.index == (DISTURBED,):
+    if wrong.verdict is Verdict.FAIL and wrong.worst is not None and wrong.worst.index == (DISTURBED,):
         return ""
     return (
         f"the negative control was missed: element {DISTURBED} of the gradient of np.tanh was made wrong by {TIMES} "
@@ -201,12 +201,12 @@ def negative_control(mode: str) -> str:
 
 
 def _control_report(mode: str, factor: float) -> Report:
-    """Check the gradient of np.tanh with one element times a factor; without companions, which do not measure."""
+    """Check the gradient of np.tanh with one element times a factor; without exact_properties, which do not measure."""
 
     def gradient(x: Any, v: Any) -> Any:
         g = v * (1 - np.tanh(x) ** 2)
         g[DISTURBED] *= factor
         return g
 
-    options: dict[str, Any] = {"mode": mode, "companions": False}
+    options: dict[str, Any] = {"mode": mode, "exact_properties": False}
     return check_gradients(np.tanh, np.array(CONTROL_POINTS), gradient=gradient, **options)

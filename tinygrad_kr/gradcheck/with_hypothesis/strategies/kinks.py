@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from tinygrad_kr.common.extras import require
+from tinygrad_kr.gradcheck.with_hypothesis.optional import st
 from tinygrad_kr.gradcheck.with_hypothesis.strategies.shapes import Array, comes_of
 from tinygrad_kr.gradcheck.with_hypothesis.strategies.values import Range
-
-if TYPE_CHECKING:
-    from hypothesis import strategies as st
-else:
-    st = require("hypothesis.strategies", "test", "tinygrad_kr.gradcheck.with_hypothesis.strategies")
 
 Kinks = Sequence[float] | Callable[..., Any]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from tinygrad_kr.common.extras import require
+from tinygrad_kr.gradcheck.with_hypothesis.optional import st
 from tinygrad_kr.gradcheck.with_hypothesis.strategies.kinks import GAP, Clearance, Distances, Kinks, kink_distances
 from tinygrad_kr.gradcheck.with_hypothesis.strategies.shapes import (
     Array,
@@ -21,11 +21,6 @@ from tinygrad_kr.gradcheck.with_hypothesis.strategies.shapes import (
     shapes,
 )
 from tinygrad_kr.gradcheck.with_hypothesis.strategies.values import Range
-
-if TYPE_CHECKING:
-    from hypothesis import strategies as st
-else:
-    st = require("hypothesis.strategies", "test", "tinygrad_kr.gradcheck.with_hypothesis.strategies")
 
 
 def arrays(

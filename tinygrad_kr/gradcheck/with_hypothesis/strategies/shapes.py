@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_kr.common.extras import require
-
-if TYPE_CHECKING:
-    from hypothesis import strategies as st
-    from hypothesis.extra import numpy as hnp
-else:
-    st = require("hypothesis.strategies", "test", "tinygrad_kr.gradcheck.with_hypothesis.strategies")
-    hnp = require("hypothesis.extra.numpy", "test", "tinygrad_kr.gradcheck.with_hypothesis.strategies")
+from tinygrad_kr.gradcheck.with_hypothesis.optional import hnp, st
 
 Array = NDArray[Any]
 

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from tinygrad_kr.common.extras import require
+from tinygrad_kr.gradcheck.with_hypothesis.optional import hnp, st
 from tinygrad_kr.gradcheck.with_hypothesis.strategies.operands import arrays
 from tinygrad_kr.gradcheck.with_hypothesis.strategies.shapes import Array, Shape, as_shapes, chance
-
-if TYPE_CHECKING:
-    from hypothesis import strategies as st
-    from hypothesis.extra import numpy as hnp
-else:
-    st = require("hypothesis.strategies", "test", "tinygrad_kr.gradcheck.with_hypothesis.strategies")
-    hnp = require("hypothesis.extra.numpy", "test", "tinygrad_kr.gradcheck.with_hypothesis.strategies")
 
 
 def scores_with_labels(

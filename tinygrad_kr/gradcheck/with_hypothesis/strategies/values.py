@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from tinygrad_kr.common.extras import require
+from tinygrad_kr.gradcheck.with_hypothesis.optional import hnp, st
 from tinygrad_kr.gradcheck.with_hypothesis.strategies.shapes import Array, Shape, chance
-
-if TYPE_CHECKING:
-    from hypothesis import strategies as st
-    from hypothesis.extra import numpy as hnp
-else:
-    st = require("hypothesis.strategies", "test", "tinygrad_kr.gradcheck.with_hypothesis.strategies")
-    hnp = require("hypothesis.extra.numpy", "test", "tinygrad_kr.gradcheck.with_hypothesis.strategies")
 
 SMALLEST = 2.0**-20
 """Where 0 can be drawn, what is smaller becomes 0: finite differences see neither the one nor the other."""

@@ -20,8 +20,8 @@ PASS, INCONCLUSIVE, FAIL = Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL
 MIXED = np.array([0.3, 1.1, -0.4, 2.0])
 
 
-def companion(report: Report, name: str) -> Any:
-    return next(c for c in report.companions if c.name == name)
+def exact_property(report: Report, name: str) -> Any:
+    return next(c for c in report.exact_properties if c.name == name)
 
 
 # Stale caches: right gradients are judged only where the user is
@@ -92,9 +92,9 @@ def test_a_remembered_mask_and_a_remembered_input_are_caught(when: str, shape: t
     x = MIXED.reshape(shape)
     mask, input_ = Remembers(when), Remembers(when)
     report = check_gradients(lambda x: np.maximum(x, 0), x, gradient=lambda x, v: v * mask.old(x > 0))
-    assert companion(report, "stale cache").verdict is FAIL, report
+    assert exact_property(report, "stale cache").verdict is FAIL, report
     report = check_gradients(np.sin, x, gradient=lambda x, v: v * np.cos(input_.old(x.copy())))
-    assert companion(report, "stale cache").verdict is FAIL, report
+    assert exact_property(report, "stale cache").verdict is FAIL, report
 
 
 @pytest.mark.parametrize("when", ["first", "last"])
@@ -122,7 +122,7 @@ def test_a_remembered_mask_inside_a_small_network_is_caught(when: str, seed: int
         rng.standard_normal((5, 2)),
     )
     report = check_gradients(f, *inputs, gradient=gradient)
-    assert report.culprit is None and companion(report, "stale cache").verdict is FAIL, report
+    assert report.worst is None and exact_property(report, "stale cache").verdict is FAIL, report
 
 
 def test_the_report_says_where_the_second_point_is() -> None:
@@ -132,7 +132,7 @@ def test_the_report_says_where_the_second_point_is() -> None:
     assert np.all(second != MIXED) and np.allclose(second, MIXED, rtol=1e-3)
     assert f"the second point: x = np.array({second.tolist()})" in str(report)
     assert list(check_gradients(np.sin, MIXED).second_point) == ["x"]
-    assert not check_gradients(np.sin, MIXED, companions=False).second_point
+    assert not check_gradients(np.sin, MIXED, exact_properties=False).second_point
 
 
 def test_the_second_point_names_the_parameters_of_a_model() -> None:
@@ -153,7 +153,7 @@ def test_a_gradient_function_that_refuses_far_away_points_is_not_accused() -> No
         return v * 2 * p
 
     report = check_gradients(np.square, np.array([0.3, 0.7]), gradient=gradient)
-    assert report.verdict is PASS and companion(report, "stale cache").verdict is PASS, report
+    assert report.verdict is PASS and exact_property(report, "stale cache").verdict is PASS, report
 
 
 # Determinism
@@ -190,8 +190,8 @@ def test_a_gradient_that_cancels_may_be_summed_in_another_order() -> None:
         return v * (data[rows].T @ (data[rows] @ w - target[rows]))
 
     report = check_gradients(loss, best, gradient=gradient)
-    assert companion(report, "backward determinism").verdict is PASS, report
-    assert companion(report, "stale cache").verdict is PASS, report
+    assert exact_property(report, "backward determinism").verdict is PASS, report
+    assert exact_property(report, "stale cache").verdict is PASS, report
 
 
 @pytest.mark.parametrize("level", [1e-3, 1e-6, 1e-9, 1e-11])
@@ -199,9 +199,9 @@ def test_what_is_random_is_not_deterministic(level: float) -> None:
     rng = np.random.default_rng(0)
     random = lambda y: y * (1 + level * rng.standard_normal(y.shape))
     report = check_gradients(np.sin, MIXED, gradient=lambda x, v: random(v * np.cos(x)))
-    assert companion(report, "backward determinism").verdict is FAIL, report
+    assert exact_property(report, "backward determinism").verdict is FAIL, report
     report = check_gradients(lambda x: random(np.sin(x)), MIXED, gradient=lambda x, v: v * np.cos(x))
-    assert companion(report, "forward determinism").verdict is FAIL and report.verdict is INCONCLUSIVE, report
+    assert exact_property(report, "forward determinism").verdict is FAIL and report.verdict is INCONCLUSIVE, report
 
 
 # float32
@@ -227,7 +227,7 @@ def test_batch_norm_of_two_in_float32_cancels(seed: int, scale: float) -> None:
     x = (scale * rng.standard_normal((2, 4))).astype(np.float32)
     gamma = rng.uniform(0.5, 2, 4).astype(np.float32)
     report = check_gradients(batch_norm, x, gamma, gradient=batch_norm_backward)
-    assert companion(report, "float32").verdict is PASS and report.verdict is not FAIL, report
+    assert exact_property(report, "float32").verdict is PASS and report.verdict is not FAIL, report
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -235,7 +235,7 @@ def test_our_batch_norm_of_two_in_float32(seed: int) -> None:
     rng = np.random.default_rng(seed)
     x, layer = rng.standard_normal((2, 5)).astype(np.float32), nn.BatchNorm(5, dtype=np.float32)
     report = check_gradients(lambda x: layer(x), x)
-    assert companion(report, "float32").verdict is PASS, report
+    assert exact_property(report, "float32").verdict is PASS, report
 
 
 def test_a_backward_pass_that_is_wrong_in_float32_alone_is_caught() -> None:
@@ -246,15 +246,15 @@ def test_a_backward_pass_that_is_wrong_in_float32_alone_is_caught() -> None:
         g, dgamma = batch_norm_backward(x, gamma, v)
         return (g, dgamma) if x.dtype == np.float64 else (g * np.float32(1.01), dgamma)
 
-    assert companion(check_gradients(batch_norm, x, gamma, gradient=gradient), "float32").verdict is FAIL
+    assert exact_property(check_gradients(batch_norm, x, gamma, gradient=gradient), "float32").verdict is FAIL
     x = np.linspace(0.1, 3, 20_000, dtype=np.float32)
     report = check_gradients(
         np.sin, x, gradient=lambda x, v: v.astype(x.dtype) * np.cos(x) * (1 if x.itemsize == 8 else x.dtype.type(1.01))
     )
-    assert companion(report, "float32").verdict is FAIL
+    assert exact_property(report, "float32").verdict is FAIL
 
 
-# What a companion meets costs no check
+# What an exact property meets costs no check
 
 
 @pytest.mark.parametrize("requires", ["output", "gradient", "input", "cotangent"])
@@ -271,7 +271,9 @@ def test_tensors_that_require_a_gradient_may_be_handed_over(requires: str) -> No
         cotangent=cotangent if requires == "cotangent" else None,
     )
     assert report.verdict is PASS, report
-    assert all(c.verdict is PASS for c in report.companions if c.name not in ("repeated input", "float32")), report
+    assert all(c.verdict is PASS for c in report.exact_properties if c.name not in ("repeated input", "float32")), (
+        report
+    )
 
 
 FAR_AWAY = 8  # the number of the call outside the domain, where the gradient function may raise
@@ -288,7 +290,7 @@ def test_a_gradient_that_raises_in_a_companion_costs_that_companion_alone(calls:
 
     report = check_gradients(np.sin, MIXED, gradient=gradient)
     assert report.verdict is PASS, report
-    lost = [c for c in report.companions if "RuntimeError: not this time" in c.message]
+    lost = [c for c in report.exact_properties if "RuntimeError: not this time" in c.message]
     assert {c.verdict for c in lost} <= {INCONCLUSIVE}
     assert all(f"{c.name} (RuntimeError: not this time)" in str(report) for c in lost)
     assert len(lost) == (calls != FAR_AWAY)
@@ -327,13 +329,13 @@ def test_of_a_layout_that_is_refused_the_others_are_looked_at() -> None:
             raise ValueError("ndarray is not C-contiguous")
         return v * np.cos(x) * (1 if x.flags.writeable else 2)
 
-    assert companion(check_gradients(np.sin, MIXED, gradient=gradient), "layouts").verdict is FAIL
+    assert exact_property(check_gradients(np.sin, MIXED, gradient=gradient), "layouts").verdict is FAIL
 
 
 def test_the_linearity_message_tells_the_numbers_apart() -> None:
     report = check_gradients(np.sin, MIXED, gradient=lambda x, v: v * np.cos(x) * (1 + 1e-12 * np.sum(v)))
-    message = companion(report, "linearity").message
-    assert companion(report, "linearity").verdict is FAIL and "off by" in message, message
+    message = exact_property(report, "linearity").message
+    assert exact_property(report, "linearity").verdict is FAIL and "off by" in message, message
 
 
 # Budgets
