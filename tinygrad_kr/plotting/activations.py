@@ -29,20 +29,20 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 }
 DRAWN = {"leaky_relu": ("leaky_relu, slope = 0.1", functools.partial(F.leaky_relu, slope=0.1))}
 """What the eye could not tell from another function: leaky_relu with its default slope of 0.01 from relu."""
-DOCUMENTS = "step", "identity", "sigmoid", "tanh", "relu", "leaky_relu"
+STUDY_NOTES = "step", "identity", "sigmoid", "tanh", "relu", "leaky_relu"
 RELU_FAMILY = "relu", "leaky_relu", "elu", "gelu", "silu"
 LINES = tuple(zip((BLUE, ORANGE, GREEN, RED, GREY), "os^Dv", strict=True))
 """Colours, each with a marker of its own, for those who cannot tell the colours apart."""
 
 
 def plot_activations(
-    functions: Functions = DOCUMENTS,
+    functions: Functions = STUDY_NOTES,
     *,
     xlim: tuple[float, float] = (-6.0, 6.0),
     path: Path = None,
     lang: str = "en",
 ) -> Any:
-    """Draw activation functions, each with its derivative as this package computes it (document 004).
+    """Draw activation functions, each with its derivative as this package computes it (study note 004).
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def plot_vanishing_gradients(
     path: Path = None,
     lang: str = "en",
 ) -> Any:
-    """Draw how the gradient shrinks on its way back through a deep network, for some activations (document 004).
+    """Draw how the gradient shrinks on its way back through a deep network, for some activations (study note 004).
 
     For each activation a network of its own is made: ``depth`` layers h = f(h W) of ``width`` units, the weights
     drawn from a normal distribution. 100 normal inputs go in, and a random linear function of the output is the loss.
