@@ -65,9 +65,18 @@ class Search:
 
         A slope that cannot be told from 0 has no other measure: no bar is small beside itself.
         """
-        limit = self.sampler.resolution * max(map(self._in_comparison, self._sound()), default=0.0)
-        for finding in self.findings:
-            bar = finding.bar * self._scale(finding)
+        problem = self.sampler.problem
+        largest = {
+            v.name: float(size.max()) for v, size in zip(problem.variables, problem.sizes, strict=True) if v.size
+        }
+        scales = [
+            1.0 if f.index is None else largest[f.input] for f in self.findings
+        ]  # directions are relative already
+        pairs = list(zip(self.findings, scales, strict=True))
+        sound = (abs(f.estimate) * scale for f, scale in pairs if f.verdict in (Verdict.PASS, Verdict.KINK))
+        limit = self.sampler.resolution * max(sound, default=0.0)
+        for finding, scale in pairs:
+            bar = finding.bar * scale
             reach = SAFETY * finding.bar + finding.blur
             if finding.verdict is not Verdict.INCONCLUSIVE or finding.refuted or not finding.error <= reach:
                 continue
@@ -76,19 +85,6 @@ class Search:
             elif bar <= NEGLIGIBLE * limit:
                 finding.verdict, finding.negligible = Verdict.PASS, True
                 finding.reason = "so small beside the others that its bar does not matter"
-
-    def _sound(self) -> list[Finding]:
-        return [f for f in self.findings if f.verdict in (Verdict.PASS, Verdict.KINK)]
-
-    def _in_comparison(self, finding: Finding) -> float:
-        return abs(finding.estimate) * self._scale(finding)
-
-    def _scale(self, finding: Finding) -> float:
-        """Return the scale of an element's input; slopes along a direction are relative to it already, so 1."""
-        if finding.index is None:
-            return 1.0
-        position = next(v.position for v in self.sampler.problem.variables if v.name == finding.input)
-        return float(self.sampler.problem.sizes[position].max())
 
     def judge_ties(self) -> None:
         """Move all elements at a kink together: their gradients must fit that direction too.
@@ -99,18 +95,14 @@ class Search:
         tied = [f for f in at_kinks if f.index is not None]
         if len(tied) > 1:
             self._judge_tied(tied)
-        if any(f.index is None for f in self.findings) and not self._failed():
+        if any(f.index is None for f in self.findings) and all(f.verdict is not Verdict.FAIL for f in self.findings):
             self._judge_translation({f.input for f in at_kinks})
 
     def _judge_tied(self, tied: list[Finding]) -> None:
         """Move just these elements."""
         variables = {v.name: v for v in self.sampler.problem.variables}
-        together = Together(
-            tuple(
-                Line.element(self.sampler.point, variables[f.input], position_of(f.index, variables[f.input].shape))
-                for f in tied
-            )
-        )
+        places = [(variables[f.input], position_of(f.index, variables[f.input].shape)) for f in tied]
+        together = Together(tuple(Line.element(self.sampler.point, *place) for place in places))
         estimate = self.sampler.estimate(together, min(f.step for f in tied))
         low, high, margin = estimate.sides()
         margin += sum(f.blur for f in tied)
@@ -148,9 +140,6 @@ class Search:
             )
             finding.kink = True
             self.findings.append(finding)
-
-    def _failed(self) -> bool:
-        return any(f.verdict is Verdict.FAIL for f in self.findings)
 
     def numerical(self, variable: Variable) -> None:
         """Compare with ``numerical_gradient`` (study note 002, 4.4); its bar is its change with twice the step.
