@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinygrad_kr.gradcheck.claim import BLUR, NEGLIGIBLE, SAFETY
 from tinygrad_kr.gradcheck.findings import Finding, Verdict
@@ -66,13 +65,9 @@ class Search:
         A slope that cannot be told from 0 has no other measure: no bar is small beside itself.
         """
         problem = self.sampler.problem
-        largest = {
-            v.name: float(size.max()) for v, size in zip(problem.variables, problem.sizes, strict=True) if v.size
-        }
-        scales = [
-            1.0 if f.index is None else largest[f.input] for f in self.findings
-        ]  # directions are relative already
-        pairs = list(zip(self.findings, scales, strict=True))
+        largest = {v.name: float(problem.sizes[v.position].max()) for v in problem.variables if v.size}
+        # Slopes along directions are relative to the sizes already.
+        pairs = [(f, 1.0 if f.index is None else largest[f.input]) for f in self.findings]
         sound = (abs(f.estimate) * scale for f, scale in pairs if f.verdict in (Verdict.PASS, Verdict.KINK))
         limit = self.sampler.resolution * max(sound, default=0.0)
         for finding, scale in pairs:
@@ -99,7 +94,7 @@ class Search:
             self._judge_translation({f.input for f in at_kinks})
 
     def _judge_tied(self, tied: list[Finding]) -> None:
-        """Move just these elements."""
+        """Move the elements at a kink together, and no others."""
         variables = {v.name: v for v in self.sampler.problem.variables}
         places = [(variables[f.input], position_of(f.index, variables[f.input].shape)) for f in tied]
         together = Together(tuple(Line.element(self.sampler.point, *place) for place in places))
@@ -135,10 +130,8 @@ class Search:
             reason = (
                 f"ties: with all elements moved by the same the slope is {middle:.6g}, but they add up to {claimed:.6g}"
             )
-            finding = Finding(
-                variables[0].name, None, Verdict.FAIL, claimed, middle, bar, step=estimate.step, reason=reason
-            )
-            finding.kink = True
+            finding = Finding(variables[0].name, None, Verdict.FAIL, claimed, middle, bar, kink=True)
+            finding.step, finding.reason = estimate.step, reason
             self.findings.append(finding)
 
     def numerical(self, variable: Variable) -> None:
@@ -156,18 +149,14 @@ class Search:
         x = start[variable.position].copy()
         once = numerical_gradient(projected, x, BOOK_STEP, progress=self.progress).ravel()
         twice = numerical_gradient(projected, x, 2 * BOOK_STEP, progress=self.progress).ravel()
-        noise = (
-            float(np.abs(self.sampler.weights) @ self.sampler.noise.at(np.abs(self.sampler.center), BOOK_STEP))
-            / BOOK_STEP
-        )
+        level = self.sampler.noise.at(np.abs(self.sampler.center), BOOK_STEP)
+        noise = float(np.abs(self.sampler.weights) @ level) / BOOK_STEP
         found = []
         for i in range(variable.size):
             bar = abs(float(twice[i] - once[i])) + noise
             value = float(claimed[i])
-            finding = Finding(
-                variable.name, index_of(i, variable.shape), Verdict.PASS, value, float(once[i]), bar, step=BOOK_STEP
-            )
-            finding.at = float(x.flat[i])
+            finding = Finding(variable.name, index_of(i, variable.shape), Verdict.PASS, value, float(once[i]), bar)
+            finding.step, finding.at = BOOK_STEP, float(x.flat[i])
             if not finding.error <= SAFETY * bar:
                 finding = judge_element(self.sampler, variable, i, value)
             elif bar > self.sampler.resolution * max(abs(value), abs(finding.estimate)):
@@ -247,7 +236,7 @@ class Search:
         """Find and judge the element that makes the slope wrong; if others are wrong too, judge a few of them."""
         group, line = line, self._worst_part(line, finding.step, claimed)
         singles = [int(line.where[0])]
-        others = Line.along(group.variable, *_without(group, line.where))
+        others = group.part(~np.isin(group.where, line.where))
         if others.where.size and self._excess(others, finding.step, claimed) > SAFETY:
             singles += others.where[:SINGLES].tolist()
         return [judge_element(self.sampler, line.variable, i, float(claimed[i])) for i in singles]
@@ -284,11 +273,5 @@ class Search:
         parts = claimed[line.where] * line.direction
         estimate = self.sampler.estimate(line, step)
         blur = (BLUR * estimate.size + EPS * float(np.abs(parts).sum())) / SAFETY
-        return abs(float(parts.sum()) - estimate.slope) / max(
-            estimate.bar(np.ones(estimate.moved.shape, bool)) + blur, 1e-300
-        )
-
-
-def _without(line: Line, where: NDArray[np.intp]) -> tuple[NDArray[np.intp], Vector]:
-    kept = ~np.isin(line.where, where)
-    return line.where[kept], line.direction[kept]
+        bar = estimate.bar(np.ones(estimate.moved.shape, bool)) + blur
+        return abs(float(parts.sum()) - estimate.slope) / max(bar, 1e-300)
