@@ -51,12 +51,9 @@ SHAPE = r"\d+(?:x\d+)*"
 Draw = Callable[["np.random.Generator"], Any]
 
 
-# Options
-
-
 @dataclass(frozen=True)
 class Input:
-    """An input as it was asked for."""
+    """An input: its name, if it has one, and the function that draws its value."""
 
     name: str | None
     draw: Draw
@@ -81,8 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mode",
         choices=("auto", "full", "directions", "numerical"),
         default="auto",
-        help="full: every element; directions: along random directions; numerical: the documents' numerical_gradient "
-        "(default: auto, which is full up to 200 elements and directions beyond)",
+        help="full: every element; directions: along random directions; numerical: numerical_gradient of study "
+        "note 002 (default: auto, which is full up to 200 elements and directions beyond)",
     )
     add("--order", type=int, choices=(1, 2), default=1, help="2 checks the gradient of the gradient (default: 1)")
     add("--max-evaluations", type=_whole(least=1), metavar="N", help="of the function, at most")
@@ -100,7 +97,7 @@ def _input(text: str) -> Input:
 
 
 def _draw(text: str) -> Draw:
-    """Return what draws, or just returns, the value that a text stands for."""
+    """Return a function that draws or returns the value of an input."""
     if text.endswith(".npy"):
         array = _array(text)
         return lambda rng: array
@@ -131,7 +128,7 @@ def _shape(text: str) -> tuple[int, ...]:
 
 
 def _literal(text: str) -> Any:
-    """Return a number, an option, or for a list an array."""
+    """Evaluate a literal; a list becomes an array."""
     import numpy as np
 
     try:
@@ -155,7 +152,7 @@ def _array(text: str) -> Any:
         array = np.load(text, allow_pickle=False)
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{text}: {error.strerror or error}") from None
-    except Exception as error:  # whatever a foreign file makes of the reader
+    except Exception as error:  # of a file that is no array
         raise argparse.ArgumentTypeError(f"{text}: not an array as np.save writes it: {error}") from None
     if not _is_real(array):
         got = getattr(array, "dtype", "an archive")
@@ -187,11 +184,8 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-# The job
-
-
 def run(options: argparse.Namespace) -> int:
-    """Check a gradient as asked for, and print what was found.
+    """Check a gradient, print the report, and write the files that were asked for.
 
     Parameters
     ----------
@@ -206,7 +200,7 @@ def run(options: argparse.Namespace) -> int:
     Raises
     ------
     UsageError
-        If there is nothing that can be checked: the message says why, in one line.
+        If the gradient cannot be checked; the message says why.
     """
     _check_files(options)
     with importable():
@@ -220,7 +214,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_files(options: argparse.Namespace) -> None:
-    """Refuse, before any work, what could not be written or drawn at the end."""
+    """Raise if a file cannot be written or drawn, before the check runs."""
     from tinygrad_kr.gradcheck.pages import check_writable
 
     for name, path in (("--html", options.html), ("--plot", options.plot)):
@@ -288,9 +282,6 @@ def _report(
         raise UsageError(str(error)) from error
     except (Exception, SystemExit) as error:
         raise UsageError(raised(error, f"checking {name_of(f)}")) from error
-
-
-# Functions and their inputs
 
 
 def _in_order(f: Callable[..., Any], inputs: Sequence[Input]) -> list[Input]:

@@ -66,7 +66,7 @@ def _imported(name: str) -> ModuleType:
 
 
 def _from_file(path: Path) -> ModuleType:
-    """Import a file, whose own folder can be imported from, as in ``python path/to/file.py``."""
+    """Import a file, with its own folder on the path, as ``python path/to/file.py`` does."""
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
     sys.path.insert(0, str(path.resolve().parent))
@@ -83,7 +83,7 @@ def _from_file(path: Path) -> ModuleType:
 
 
 def raised(error: BaseException, doing: str) -> str:
-    """Say what a user's code raised, and where: the line in the file that was entered first."""
+    """Describe an error of a user's code, with the line in the file that was entered first."""
     machinery = Path(tinygrad_kr.__file__).parent, Path(importlib.__file__).parent
     frames = [
         frame

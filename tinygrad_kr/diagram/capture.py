@@ -1,4 +1,4 @@
-"""Reading the graph once: its Nodes and Leaves become boxes that hold none of its arrays."""
+"""Read a graph into boxes and edges that hold none of its arrays."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinygrad_kr.engine.graph import Leaf, Node
 from tinygrad_kr.engine.tensor import Tensor
 
 __all__ = ["Box", "Edge", "captured"]
 
-LONGEST = 40
-"""Longer names and parameters are cut."""
+MOST_CHARACTERS = 40
+"""Of a name or a parameter; longer ones are cut."""
 
 
 @dataclass(eq=False)
@@ -26,21 +27,21 @@ class Box:
     Attributes
     ----------
     kind : str
-        "leaf"; "input" for another array or Tensor that was given, "constant" for a number; "operation"; or "rest" for
-        what the limit left out. What the graph did not keep counts as an input.
+        "leaf"; "input" for another array or Tensor, "constant" for a number; "operation"; or "rest" for the operations
+        beyond the limit. An operand that the graph did not keep counts as an input.
     title : str
         The name of a leaf or input, or the primitive; empty if it has none.
     shape : tuple of int or None
         None where the graph did not keep the array.
     dtype : str
     value : str
-        Of an input, a constant or a result of one element.
+        The number in an input, constant or result of one element.
     params : dict of str to str
         The static parameters of an operation that differ from their defaults.
     name : str
-        What the result of an operation is called, if it has a name.
+        The name of the result of an operation, if it has one.
     freed : bool
-        Whether ``backward()`` has freed the operation, so that its operands are not known any more.
+        Whether ``backward()`` has freed the operation, and with it the links to its operands.
     result : bool
         Whether this is the Tensor that was drawn.
     where : str
@@ -48,7 +49,7 @@ class Box:
     count : int
         Of a "rest": how many operations it stands for.
     leaf : Leaf or None
-        Where the gradient of a leaf is read.
+        Holds the gradient of a leaf.
     """
 
     kind: Literal["leaf", "input", "constant", "operation", "rest"]
@@ -66,7 +67,7 @@ class Box:
 
     @property
     def gradient_norm(self) -> float | None:
-        """The Euclidean norm of the gradient that is there now; None if there is none."""
+        """The Euclidean norm of the leaf's current gradient; None if it has none."""
         gradient = None if self.leaf is None else self.leaf.grad
         if gradient is None:
             return None
@@ -78,17 +79,19 @@ class Box:
 
 
 class Edge(NamedTuple):
-    """From the box of an operand to that of its operation, by their positions; the label is the operand's name."""
+    """Positions of the boxes of an operand and of its operation, and the name of the operand."""
 
     start: int
     end: int
     label: str = ""
 
 
-def captured(tensor: Tensor, names: Mapping[str, Any], limit: int) -> tuple[list[Box], list[Edge], int]:
+def captured(
+    tensor: Tensor, names: Mapping[str, Tensor | NDArray[Any]], limit: int
+) -> tuple[list[Box], list[Edge], int]:
     """Return boxes, edges, and how many operations the limit left out.
 
-    Nodes are read latest first, as the walk backward does, so the part next to the result is drawn whole. No recursion:
+    Nodes are read latest first, as in the backward pass, so those next to the result are drawn. There is no recursion:
     a graph may be a million operations deep.
     """
     root = tensor._node
@@ -100,7 +103,7 @@ def captured(tensor: Tensor, names: Mapping[str, Any], limit: int) -> tuple[list
     operations: dict[Node, Box] = {}
     sources: dict[Any, Box] = {}  # by Leaf, or the key of an input or constant
     arrows: list[tuple[Any, Node, str]] = []
-    things: list[tuple[Any, Box]] = []  # what may have a name
+    things: list[tuple[Any, Box]] = []  # boxes that may get a name
     left_out = 0
     for node in _latest_first(root):
         operands = list(_operands(node))
@@ -139,7 +142,7 @@ def _latest_first(root: Node) -> Iterator[Node]:
 
 
 def _operands(node: Node) -> Iterator[tuple[Any, Any, Any, str]]:
-    """Yield for each operand its key, its link, its array if that was kept, and what the primitive calls it."""
+    """Yield for each operand its key, its link, its array if that was kept, and its name in the primitive."""
     several = len(node.links) > 1
     for position, link in enumerate(node.links):
         array = None if node.saved is None else node.saved[position]
@@ -176,19 +179,19 @@ def _given_box(array: Any) -> Box:
 
 
 def _value(array: Any) -> str:
-    """Return the one number of an array of one element."""
+    """Return the number in an array of one element, or an empty string."""
     return f"{np.asarray(array).item():.6g}" if np.size(array) == 1 else ""
 
 
 def _parameter(value: Any) -> str:
-    """Return a static parameter in few words."""
+    """Return a static parameter as short text."""
     return _short(_brief(value))
 
 
 def _brief(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"array {value.shape}" if value.ndim else str(value)
-    if isinstance(value, tuple | list) and len(value) <= LONGEST:
+    if isinstance(value, tuple | list) and len(value) <= MOST_CHARACTERS:
         inner = ", ".join(map(_brief, value)) + ("," if isinstance(value, tuple) and len(value) == 1 else "")
         return f"({inner})" if isinstance(value, tuple) else f"[{inner}]"
     if isinstance(value, slice):
@@ -201,18 +204,18 @@ def _brief(value: Any) -> str:
 
 def _short(text: str) -> str:
     text = _clean(text)
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
 
 
 def _clean(text: str) -> str:
-    """Replace what no XML document may contain, and keep to one line."""
+    """Replace line breaks, and characters that XML forbids."""
     return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
 
 
-def _give_names(things: list[tuple[Any, Box]], given: Mapping[str, Any]) -> None:
-    """Write into the boxes of Nodes, Leaves and arrays what these are called; a number with a Tensor is an input.
+def _give_names(things: list[tuple[Any, Box]], given: Mapping[str, Tensor | NDArray[Any]]) -> None:
+    """Write the names of Nodes, Leaves and arrays into their boxes; a number that has a Tensor becomes an input.
 
-    They do not know the Tensors they belong to, so that no cycle keeps them alive; the garbage collector does.
+    A Node has no reference to its Tensor, which would be a cycle; the garbage collector finds the Tensors.
     """
     found: dict[int, str] = {}
     for owner in gc.get_objects():

@@ -1,4 +1,4 @@
-"""Where the boxes stand: in layers, with few crossings, edges as straight as the boxes allow (Sugiyama et al. 1981)."""
+"""Place boxes in layers, with few crossings and straight edges (Sugiyama et al. 1981)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Layout:
     x : list of float
         The middle.
     ways : list of list of int
-        For each edge what it passes, from its start to its end.
+        For each edge the boxes and bends on it, from its start to its end.
     """
 
     layer: list[int]
@@ -39,7 +39,7 @@ class Layout:
 
 
 def laid_out(widths: Sequence[float], edges: Sequence[Edge]) -> Layout:
-    """Return positions for boxes of some widths; the start of every edge comes before its end in the list of boxes."""
+    """Return positions of boxes with these widths; every edge starts at a box before that at its end."""
     layout = Layout(_layers(len(widths), edges))
     breadth = list(widths)
     bends = sum(layout.layer[end] - layout.layer[start] - 1 for start, end, _ in edges)
@@ -69,7 +69,7 @@ def laid_out(widths: Sequence[float], edges: Sequence[Edge]) -> Layout:
 
 
 def _layers(count: int, edges: Sequence[Edge]) -> list[int]:
-    """Return for each box its layer: as close above its uses as the longest way to the result allows."""
+    """Return the layer of each box: the longest path to the result, counted from the bottom."""
     depth = [0] * count
     for start, end, _ in sorted(edges, key=lambda edge: -edge.end):  # the uses of a box before the box
         depth[start] = max(depth[start], depth[end] + 1)
@@ -111,7 +111,7 @@ def _crossings(rows: list[list[int]], above: list[list[int]]) -> int:
 def _places(
     rows: list[list[int]], breadth: list[float], above: list[list[int]], below: list[list[int]], boxes: int
 ) -> list[float]:
-    """Return where the items of each row stand: near their neighbours, in order, and apart."""
+    """Return the x of each item: near its neighbours, in the order of its row, without overlap."""
     offsets = [
         list(accumulate(((breadth[a] + breadth[b]) / 2 + GAP for a, b in pairwise(row)), initial=0.0)) for row in rows
     ]

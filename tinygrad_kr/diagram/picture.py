@@ -1,11 +1,13 @@
-"""draw(): what is in the graph now, kept as a picture that outlives the graph."""
+"""``draw`` makes a Picture of the current graph."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from numpy.typing import NDArray
 
 from tinygrad_kr.common.files import whole
 from tinygrad_kr.diagram.capture import Box, Edge, captured
@@ -19,28 +21,23 @@ __all__ = ["Picture", "draw"]
 
 
 class Picture:
-    """A computation graph as it was when it was drawn; a notebook shows it.
+    """A computation graph at the time of ``draw``; a notebook shows it as SVG.
 
-    Made by ``draw``. The graph itself is not held, so the picture keeps no intermediate result in memory, and is the
-    same after ``backward()`` has freed the graph. The gradients are the exception: they are read whenever the picture
-    is shown, so a picture drawn before ``backward()`` shows the norms of the gradients after it.
+    The picture holds no intermediate result, and stays the same after ``backward()`` has freed the graph. Only the
+    gradients are read whenever it is shown: drawn before ``backward()``, it shows their norms after it.
 
     Attributes
     ----------
     boxes : list of Box
-        Leaves, inputs and constants in the order of their first use, then the operations in the order they were carried
-        out.
+        Leaves, inputs and constants in the order of their first use, then the operations in the order of execution.
     edges : list of Edge
         From an operand to its operation.
     left_out : int
-        How many operations are in the graph and, because of the limit, not in the picture.
+        The number of operations that the limit left out.
     """
 
     def __init__(self, boxes: list[Box], edges: list[Edge], left_out: int, lang: str) -> None:
-        self.boxes = boxes
-        self.edges = edges
-        self.left_out = left_out
-        self.lang = lang
+        self.boxes, self.edges, self.left_out, self.lang = boxes, edges, left_out, lang
 
     def svg(self) -> str:
         """Return the picture as an SVG document."""
@@ -81,24 +78,28 @@ class Picture:
         return [lines(box, self.lang) for box in self.boxes]
 
 
-def draw(tensor: Tensor, names: Mapping[str, Any] | None = None, *, limit: int = 50, lang: str = "en") -> Picture:
+def draw(
+    tensor: Tensor,
+    names: Mapping[str, Tensor | NDArray[Any]] | None = None,
+    *,
+    limit: int = 50,
+    lang: Literal["en", "ko"] = "en",
+) -> Picture:
     """Draw the computation graph of a Tensor.
 
-    A box for every leaf, with its name, shape and dtype, and the norm of its gradient once there is one; for every
-    input, another array or Tensor that an operation was given, and every number, with shape or value where the graph
-    kept it; and for every operation, with the shape of its result and the static parameters that differ from their
-    defaults. Of a graph that ``backward()`` has freed only the last operation is left, and the box says so: draw before
-    ``backward()``, or use ``backward(retain_graph=True)``.
+    It has a box for every leaf, with name, shape, dtype and the norm of its gradient; for every other array, Tensor or
+    number that an operation was given, with shape or value if the graph kept it; and for every operation, with the
+    shape of its result and the static parameters that differ from their defaults. After ``backward()`` only the last
+    operation is left: draw before it, or use ``backward(retain_graph=True)``.
 
     Parameters
     ----------
     tensor : Tensor
         The result whose graph is drawn, or a leaf.
     names : mapping of str to Tensor or array, optional
-        What to call them, such as ``net.params`` or ``{"x": x}``. Default: the Tensors' own names; the graph
-        does not hold the Tensors, so the name of one that is gone is gone too.
+        Names to show, such as ``net.params`` or ``{"x": x}``. Default: the names of the Tensors that still exist.
     limit : int
-        At most about so many boxes are drawn, those closest to the result; one more says how many are missing.
+        The number of boxes to draw at most, about: those closest to the result, and one that counts the rest.
     lang : {"en", "ko"}
         The language of the words in the picture.
 
@@ -109,9 +110,9 @@ def draw(tensor: Tensor, names: Mapping[str, Any] | None = None, *, limit: int =
     Raises
     ------
     TypeError
-        If it is no Tensor.
+        If ``tensor`` is no Tensor.
     GraphError
-        If it was computed from no Tensor that requires a gradient: then nothing was recorded.
+        If it was computed from no Tensor that requires a gradient, so that no graph was recorded.
     ValueError
         If ``limit`` is not positive, or the language another.
 

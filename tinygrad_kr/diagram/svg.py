@@ -1,4 +1,4 @@
-"""The picture as SVG: boxes in layers, data flowing down."""
+"""Render boxes and edges as SVG, with inputs at the top and the result at the bottom."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ STYLE = {
     "operation": 'fill="#fff4e0" stroke="#b35c0a"',
     "rest": 'fill="#ffffff" stroke="#5c636a" stroke-dasharray="1 3"',
 }
+WEIGHT = ' font-weight="bold"'
 INK, PALE = "#1b1f23", "#7a828a"
 
 
@@ -79,19 +80,19 @@ def svg(boxes: Sequence[Box], edges: Sequence[Edge], texts: Sequence[Sequence[st
 
 
 def _width(text: str, size: float) -> float:
-    """Return how wide a text is in a monospaced font; Hangul is as wide as two Latin letters."""
+    """Return the width of a text in a monospaced font, where Hangul is twice as wide as Latin."""
     return 0.61 * size * sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def _shares(edges: Sequence[Edge], incoming: Sequence[int]) -> list[float]:
-    """Return how much of the upper side each edge needs, for its arrow and its label."""
+    """Return the width that each edge needs on the upper side of its box, for arrow and label."""
     if len(incoming) > LABELLED:
         return [HEAD] * len(incoming)
     return [_width(edges[i].label, LABEL_SIZE) + 2 * HEAD for i in incoming]
 
 
 def _ports(shares: Sequence[float], width: float, x: float, sources: Sequence[float]) -> list[float]:
-    """Return where edges reach the upper side of a box: side by side, in the order they come from."""
+    """Return the x at which each edge reaches the upper side of its box, in the order of their sources."""
     scale = (width - 2 * PADDING) / sum(shares) if shares else 1.0
     ports, left = [0.0] * len(shares), x - width / 2 + PADDING
     for i in sorted(range(len(shares)), key=sources.__getitem__):
@@ -132,6 +133,3 @@ def _box(box: Box, lines: Sequence[str], left: float, top: float, width: float, 
         f'<g class="{box.kind}">{tip}<rect x="{left:.1f}" y="{top:.1f}" width="{math.ceil(width)}" height="{height}" '
         f"{STYLE[box.kind]}{thick}/>{rows}</g>"
     )
-
-
-WEIGHT = ' font-weight="bold"'

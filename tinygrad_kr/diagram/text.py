@@ -1,4 +1,4 @@
-"""The picture as text that other programs draw: Mermaid and Graphviz."""
+"""Render boxes and edges as text for Mermaid and Graphviz."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tinygrad_kr.diagram.capture import Box, Edge
 
 __all__ = ["dot", "mermaid"]
 
-# What Mermaid might read as markup, also as Markdown: a list at the start of a line, emphasis around a word.
+# Markup in Mermaid or Markdown: also a list at the start of a line, emphasis around a word.
 UNSAFE = re.compile(r"[^\w .,()=\-]|[.\-](?=\s)|(?<![^\W_])_|_(?![^\W_])")
 MERMAID = {
     "leaf": '(["{}"])',

@@ -1,4 +1,4 @@
-"""What is written into a box, in two languages."""
+"""The text in a box, in two languages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WORDS = {
 
 
 def lines(box: Box, lang: str) -> list[str]:
-    """Return the lines of a box; the first is its title."""
+    """Return the lines of text in a box; the first is its title."""
 
     def say(key: str) -> str:
         return WORDS[key][LANGUAGES.index(lang)]

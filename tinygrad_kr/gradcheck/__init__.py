@@ -1,9 +1,8 @@
-"""Is this gradient right? A verdict with an error bar, for any callable of any framework.
+"""Check a gradient of any callable of any framework against finite differences with error bars.
 
-``check_gradients`` reports, ``assert_gradients`` raises. For hypothesis there are ``gradcheck.strategies`` and
-``gradcheck.properties``, for pytest the fixtures of ``gradcheck.pytest_plugin``; they are imported by name, since they
-need more than NumPy. NumPy itself is loaded when the first of the names below is asked for: every pytest session of
-everyone who installed the package imports this module.
+``check_gradients`` reports, ``assert_gradients`` raises. ``with_hypothesis`` and ``with_pytest`` are imported by name,
+since they need more than NumPy. NumPy itself is loaded on first use of a name below: every pytest
+session with this package installed imports this module.
 """
 
 from typing import TYPE_CHECKING

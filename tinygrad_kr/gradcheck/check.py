@@ -24,7 +24,7 @@ from tinygrad_kr.gradcheck.problem import Budget, Problem
 from tinygrad_kr.gradcheck.report import Report
 from tinygrad_kr.gradcheck.sampler import Sampler
 from tinygrad_kr.gradcheck.search import Progress, Search
-from tinygrad_kr.gradcheck.variables import Variable, Vector, array_of, random_signs
+from tinygrad_kr.gradcheck.variables import Variable, Vector, array_of, joined, random_signs
 
 __all__ = ["GradientMismatch", "assert_gradients", "check_gradients"]
 
@@ -264,22 +264,22 @@ def _look(search: Search, variable: Variable, mode: str) -> None:
 
 
 def _weights(problem: Problem, cotangent: object, rng: np.random.Generator) -> Vector:
-    """Return the cotangent as a vector."""
+    """Return the user's cotangent, or a random one, as a vector."""
     if cotangent is None:
         return random_signs(rng, problem.output_size, 0.5, 1.5)
-    parts: list[Vector] = []
+    parts: list[Any] = []
 
     def fit(expected: Any, given: Any) -> None:
-        given = np.asarray(array_of(given), dtype=np.float64)
+        given = array_of(given)
         if given.shape != expected.shape:
             raise ShapeError(
                 f"check_gradients: the cotangent must have the shape of what f returns\n"
                 f"  expected {expected.shape}, got {given.shape}"
             )
-        parts.append(given.ravel())
+        parts.append(given)
 
     tree_map(fit, problem.output, cotangent)
-    return np.concatenate(parts) if parts else np.empty(0)
+    return joined(parts)
 
 
 def _bar(progress: Progress | Literal[False] | None, problem: Problem) -> Progress:

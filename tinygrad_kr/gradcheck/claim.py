@@ -63,9 +63,8 @@ class Claim:
         alone: with finer steps what looked like noise may be the function itself.
         """
         larger = [other for other in self.estimates if other.step > estimate.step]
-        if self.on_a_stair(estimate) or (
-            not estimate.moved.any() and any(math.isinf(r.noise(self.depends)) for r in larger)
-        ):
+        still, noisy = not estimate.moved.any(), any(math.isinf(other.noise(self.depends)) for other in larger)
+        if self.on_a_stair(estimate) or (still and noisy):
             return math.inf
         coarser = [other.travel for other in larger]
         constant = ~estimate.moved & self.depends
@@ -108,19 +107,15 @@ class Claim:
     def blur(self, estimate: Estimate) -> float:
         """Return what rounding in the claimed value may amount to, among it what is too small to show in f at all."""
         invisible = float(np.sum(estimate.errors, where=np.isfinite(estimate.errors))) * estimate.step / self.line.unit
-        underflow = (
-            0.0 if estimate.moved.any() else float(np.abs(self.sampler.weights).sum()) * UNDERFLOW / estimate.step
-        )
-        return BLUR * estimate.size + 16 * EPS * self.scale + invisible + underflow
+        weight = 0.0 if estimate.moved.any() else float(np.abs(self.sampler.weights).sum())
+        return BLUR * estimate.size + 16 * EPS * self.scale + invisible + weight * UNDERFLOW / estimate.step
 
     def bar(self, estimate: Estimate) -> float:
         """Return the bar: with the noise of all outputs if that is small, or else of those that depend on the line."""
         bar = estimate.bar(np.ones(estimate.moved.shape, bool))
-        if bar <= self.aim * max(abs(estimate.slope), self.scale) and not (
-            self._outside(estimate, bar) and self.on_a_stair(estimate)
-        ):
-            return bar
-        return self.whole_bar(estimate)
+        is_small = bar <= self.aim * max(abs(estimate.slope), self.scale)
+        on_a_stair = is_small and self._outside(estimate, bar) and self.on_a_stair(estimate)
+        return bar if is_small and not on_a_stair else self.whole_bar(estimate)
 
     def _outside(self, estimate: Estimate, bar: float) -> bool:
         return abs(self.claimed - estimate.slope) > SAFETY * bar + self._allowance(estimate, bar)
@@ -175,9 +170,7 @@ class Claim:
         """The slopes on the two sides over steps so large that a claim fits them only if f moves in quanta."""
         line = self.line
         unit = line.unit if line.local_unit is None or self.estimates[-1].step > line.local_unit else line.local_unit
-        estimates = [
-            self.sampler.estimate(line, share * unit / 2) for share in FURTHER
-        ]  # whose outer points lie a step away
+        estimates = [self.sampler.estimate(line, share * unit / 2) for share in FURTHER]  # outer points a step away
         return [tuple(float((2 * side[0] - side[1]).sum()) for side in (r.below, r.above)) for r in estimates]
 
     def resolved(self, estimate: Estimate) -> bool:

@@ -15,7 +15,7 @@ SLIGHT, ALIKE = 0.01, 0.05
 
 
 def patterns(e: Comparison) -> list[str]:
-    """Return what the mistake is likely to be, the most telling first; empty if nothing is recognised."""
+    """Return sentences that name likely mistakes, the most specific first; empty if none is recognised."""
     if e.claimed.shape != e.true.shape:
         return list(_of_another_shape(e))
     almost = e.matches(e.claimed)

@@ -27,7 +27,7 @@ from tinygrad_kr.gradcheck.variables import Point, Variable, Vector, array_of, r
 __all__ = ["PropertyChecks"]
 
 ROUNDINGS = 64
-"""How many roundings two ways to compute the same gradient may differ by."""
+"""By how many roundings two ways to compute the same gradient may differ."""
 MOVE = 2.0**-10
 """By which share of itself an element is moved to get to a point close by: few functions end so near."""
 FLOAT32_TOLERANCE = 1e-3
@@ -45,8 +45,8 @@ class Broken(Exception):
 class PropertyChecks:
     """Checks of the exact properties, one after the other.
 
-    ``first`` is what the gradient function returned at the start, as it returned it. With ``already_wrong`` it is not
-    judged at a second point. ``second`` is that point, once there is one.
+    ``first`` is the gradient at the start; ``second`` is the second point, once there is one. With ``already_wrong`` the
+    gradient is not judged there.
     """
 
     problem: Problem
@@ -86,11 +86,9 @@ class PropertyChecks:
             return ExactProperty(name, Verdict.INCONCLUSIVE, str(reason))
         except Broken as seen:
             return ExactProperty(name, Verdict.FAIL, str(seen))
-        except Exception as error:  # of the user's functions: it must not cost what was found so far
+        except Exception as error:  # of the user's functions: the other properties are still checked
             return ExactProperty(name, Verdict.INCONCLUSIVE, f"{type(error).__name__}: {error}")
         return ExactProperty(name, Verdict.PASS)
-
-    # The properties
 
     def _dtype_and_shape(self) -> None:
         for variable, g in self.problem.checked_pairs(self.first):
@@ -114,7 +112,7 @@ class PropertyChecks:
             )
 
     def _backward_determinism(self) -> None:
-        again = self._gradient(self.problem.start, self.sampler.weights)
+        again = self._gradient(self.problem.start)
         for variable, g, first in self._pairs(again, self.first):
             if self._differ(variable, g, first):
                 raise Broken(f"the gradient for {variable.name} differs between two calls, {_apart(g, first)}")
@@ -184,7 +182,7 @@ class PropertyChecks:
                 )
 
     def _rounding(self, variable: Variable, *cotangents: Vector) -> Any:
-        """Return what the rounding of f is worth in a slope over the scale of each element."""
+        """Return the rounding of f in units of a slope over the scale of each element."""
         weight = np.sum(np.abs(cotangents), axis=0)
         noise = self.sampler.noise.at(np.abs(self.sampler.center), FIRST_STEP)
         return float(weight @ noise) / np.minimum(self.problem.sizes[variable.position], 1)
@@ -194,17 +192,16 @@ class PropertyChecks:
         return float(np.max(self.problem.output_rounding, initial=EPS))
 
     def _stale_cache(self) -> None:
-        """Call at x1, far away, at x2 close by and at x1 again: the last must be the first, and the others right.
+        """Call at x1, far away, at x2 close by and at x1 again: the last must equal the first, and the others be right.
 
-        Far away may not lie in the domain of f. What is remembered from there shows afterwards in any case; there, a
-        gradient is then taken for a remembered one only if it is that at x1, though the slope is not.
+        The far point may lie outside the domain of f. The gradient there is then judged only if it equals that at x1.
         """
         if self.close is None:
             raise Skip("f is not finite at the second points that were tried")
         far, in_domain = self._far_away()
         far_gradient = self._gradient_if_any(far)
-        there, self.second = self._gradient(self.close, self.sampler.weights), self.close
-        again = self._gradient(self.problem.start, self.sampler.weights)
+        there, self.second = self._gradient(self.close), self.close
+        again = self._gradient(self.problem.start)
         for variable, g, first in self._pairs(again, self.first):
             if self._differ(variable, g, first):
                 raise Broken(
@@ -236,10 +233,10 @@ class PropertyChecks:
         """Return the gradient at a point that the user's functions may refuse: None for each variable then."""
         try:
             if np.all(np.isfinite(self._value_nearby(point))):
-                return self._gradient(point, self.sampler.weights)
+                return self._gradient(point)
         except Skip:
             raise
-        except Exception:  # outside the domain the user's functions may do as they like
+        except Exception:  # outside the domain any error is allowed
             pass
         return [None] * len(point)
 
@@ -251,18 +248,13 @@ class PropertyChecks:
         for variable, g in self.problem.checked_pairs(claimed):
             if g is None or not variable.size:
                 continue
-            wrong = [
-                f
-                for f in search.along(search.all_at_once(variable))
-                if f.verdict is Verdict.FAIL and f.index is not None
-            ]
-            if wrong:
-                self.second = point
-                raise Broken(
-                    f"called at a second point, {wrong[0].label} of the gradient is wrong there: given "
-                    f"{wrong[0].claimed:.10g}, true {wrong[0].estimate:.10g} +- {wrong[0].bar:.1g}, off by "
-                    f"{wrong[0].error:.2g}"
-                )
+            for f in search.along(search.all_at_once(variable)):
+                if f.verdict is Verdict.FAIL and f.index is not None:
+                    self.second = point
+                    raise Broken(
+                        f"called at a second point, {f.label} of the gradient is wrong there: given {f.claimed:.10g}, "
+                        f"true {f.estimate:.10g} +- {f.bar:.1g}, off by {f.error:.2g}"
+                    )
         self._require(evaluations=1)
 
     def _repeated_input(self) -> None:
@@ -276,13 +268,11 @@ class PropertyChecks:
         point[b.position] = point[a.position].copy()
         if not np.all(np.isfinite(self._value_nearby(point))):
             raise Skip(f"f is not finite where {b.name} is {a.name}")
-        separate = self._gradient(point, self.sampler.weights)
-        shared = dict.fromkeys((a.position, b.position), point[a.position].copy())
-        made: dict[int, Any] = {}
+        separate = self._gradient(point)
+        twin, originals = point[a.position].copy(), (point[a.position], point[b.position])
 
         def same(array: Any) -> Any:
-            is_twin = any(array is point[position] for position in shared)
-            return made.setdefault(0, shared[a.position]) if is_twin else np.array(array)
+            return twin if any(array is original for original in originals) else np.array(array)
 
         self._require(gradients=1)
         together = self.problem.gradient(point, self.sampler.weights, layout=same)
@@ -302,7 +292,7 @@ class PropertyChecks:
             except ValueError as error:
                 if "destination is read-only" in str(error) or "output array is read-only" in str(error):
                     raise Broken("the gradient function writes to an input: a read-only one raises") from error
-                refused.append(f"{name} inputs are refused: {error}")  # aloud, which is not wrong
+                refused.append(f"{name} inputs are refused: {error}")  # a refusal is not wrong
                 continue
             for variable, g, first in self._pairs(gradient, self.first):
                 allowed = ROUNDINGS * (
@@ -321,7 +311,7 @@ class PropertyChecks:
         eps = max(float(np.finfo(v.dtype).eps) for v in self.problem.variables)
         self._require(gradients=2)
         single = self.problem.gradient(self.problem.start, self.sampler.weights, dtypes=True)
-        shaken = self._gradient(moved(self.rng, self.problem.start, -eps, eps), self.sampler.weights)
+        shaken = self._gradient(moved(self.rng, self.problem.start, -eps, eps))
         noise = eps * float(np.linalg.norm(self.sampler.weights * self.sampler.center))  # of f in that dtype
         for variable, g, nearby, first in self._pairs(single, shaken, self.first):
             scale = float(np.max(np.abs(first), initial=0))
@@ -329,8 +319,6 @@ class PropertyChecks:
             allowed = max(FLOAT32_TOLERANCE, ROUNDINGS * eps) * scale + ROUNDINGS * conditioning
             if not np.all(np.abs(g - first) <= allowed):
                 raise Broken(f"the backward pass in {variable.dtype} is far from that in float64, {_apart(g, first)}")
-
-    # What they share
 
     def _require(self, **calls: int) -> None:
         """Skip a property if the budget does not allow so many calls."""
@@ -345,16 +333,17 @@ class PropertyChecks:
         self._require(evaluations=1)
         return self.problem.value_nearby(point)
 
-    def _gradient(self, point: Point, cotangent: Vector) -> list[Any]:
+    def _gradient(self, point: Point, cotangent: Vector | None = None) -> list[Any]:
         """Return a copy of the gradient."""
         self._require(gradients=1)
-        return [None if g is None else np.array(g) for g in self.problem.gradient(point, cotangent)]
+        weights = self.sampler.weights if cotangent is None else cotangent
+        return [None if g is None else np.array(g) for g in self.problem.gradient(point, weights)]
 
     def _differ(self, variable: Variable, g: Vector, expected: Vector) -> bool:
         """Whether two gradients differ by more than sums in another order may: those over a set, or in threads."""
         if np.array_equal(g, expected, equal_nan=True):
             return False
-        nearby = self.first if self.close is None else self._gradient(self.close, self.sampler.weights)
+        nearby = self.first if self.close is None else self._gradient(self.close)
         change = np.abs(nearby[variable.position] - self.first[variable.position])
         allowed = self._reordered(np.abs(expected).max(), change.max())
         return not np.all((np.abs(g - expected) <= allowed) | (np.isnan(g) & np.isnan(expected)))
@@ -367,9 +356,9 @@ class PropertyChecks:
         return next((point for point in points if np.all(np.isfinite(self._value_nearby(point)))), None)
 
     def _reordered(self, size: Any, change: Any) -> Any:
-        """Return what another order of summation may do to what has a size, and changes that much nearby.
+        """Bound the effect of another order of summation, given a magnitude and its change at a point nearby.
 
-        Terms that cancel show in the change: moved by a share of themselves, they cancel no more.
+        The change shows terms that cancel: moved by a share of themselves, they no longer do.
         """
         return ROUNDINGS * self._eps * (size + np.nan_to_num(change, posinf=0.0) / MOVE)
 
@@ -382,7 +371,7 @@ class PropertyChecks:
 
 
 def moved(rng: np.random.Generator, point: Point, least: float, most: float) -> Point:
-    """Another point: every element moved by a random share of itself, alike across the diagonal if it is symmetric."""
+    """Move every element by a random share of itself, the same across the diagonal of a symmetric matrix."""
     other = []
     for x in point:
         share = rng.uniform(least, most, x.shape)

@@ -45,16 +45,8 @@ def _not_finite(sampler: Sampler, line: Line, claimed: float) -> Finding:
     bounded = estimate.finite and estimate.bar() <= 2 * coarser.bar() + 20 * estimate.noise()
     verdict = Verdict.FAIL if bounded else Verdict.INCONCLUSIVE
     reason = f"the gradient is {claimed}" + ("" if bounded else ", and the slope of f seems to have no bound")
-    return Finding(
-        line.variable.name,
-        None,
-        verdict,
-        claimed,
-        estimate.slope,
-        estimate.bar(),
-        step=estimate.step,
-        reason=reason,
-    )
+    name, slope, bar = line.variable.name, estimate.slope, estimate.bar()
+    return Finding(name, None, verdict, claimed, slope, bar, step=estimate.step, reason=reason)
 
 
 def _verdict(claim: Claim) -> Finding:

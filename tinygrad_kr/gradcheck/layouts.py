@@ -1,4 +1,4 @@
-"""The same array, laid out in memory in other ways."""
+"""Copy an array into other memory layouts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _reversed(x: Array) -> Array:
 
 
 def _strided(x: Array) -> Array:
-    """Return every second element, along each axis, of a larger array that holds other things as well."""
+    """Return a view of every second element along each axis of a larger array."""
     larger = np.full([2 * side for side in x.shape], np.nan if x.dtype.kind == "f" else 0, dtype=x.dtype)
     view = larger[tuple(slice(None, None, 2) for _ in x.shape)] if x.shape else larger
     view[...] = x

@@ -18,7 +18,7 @@ NOISE_STEPS = 2.0 ** np.arange(-38, -13, 4)
 CLOSE, FAR = 2.0**-18, (2.0**-3, 2.0**-1, 2.0**-8)
 """Steps over which a staircase is constant, and is not: its quanta may be 2^-7, as of bfloat16 or int8."""
 SIGHT = 4096.0
-"""Noise that shows only with steps larger than this many times the one in use is taken to be the function itself."""
+"""Noise that shows only with steps larger than this many times the one in use is taken for the function itself."""
 MOST_RELATIVE = 2.0**-20
 """Noise beyond this share of an output, 16 times that of float32, is taken to be absolute."""
 HOPELESS = 0.03
@@ -27,7 +27,7 @@ HOPELESS = 0.03
 
 @dataclass(frozen=True)
 class Noise:
-    """What one evaluation of f may be off by, for each output.
+    """The error of one evaluation of f, for each output.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Noise:
     def at(self, largest: Vector, step: float) -> Vector:
         """Return a bound for outputs of these magnitudes, around points that are a relative step apart.
 
-        What varies as much as f itself is no noise that could be told from f: the bound is infinite.
+        Noise as large as the variation of f cannot be told from f: the bound is infinite.
         """
         seen = int(np.searchsorted(NOISE_STEPS, SIGHT * step, side="right"))
         level = self.levels[seen - 1] if seen else np.zeros(self.center.size)

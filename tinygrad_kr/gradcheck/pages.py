@@ -1,4 +1,4 @@
-"""Reports with their pictures inside, and how they are written to the disk: whole or not at all."""
+"""Reports with their pictures embedded, and writing them to files whole or not at all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["check_writable", "drawn", "section", "write"]
 
 
 def section(report: Report, *, picture: bool) -> str:
-    """Return what a page says of one check, with its picture if asked for and if matplotlib is installed."""
+    """Return the section of a page on one check, with its picture if asked for and if matplotlib is installed."""
     return report.to_html() + (_inline_picture(report) if picture else "")
 
 
@@ -27,14 +27,14 @@ def _inline_picture(report: Report) -> str:
         content = drawn(report, "png")
     except MissingExtraError:
         return ""
-    except Exception as error:  # drawing evaluates f at more points: whatever it raises, the report matters more
+    except Exception as error:  # of f, at the points drawn: the report must not be lost
         return f"<p>no picture: {html.escape(f'{type(error).__name__}: {error}')}</p>"
     source = base64.b64encode(content).decode("ascii")
     return f'<p><img alt="error against step" src="data:image/png;base64,{source}"></p>'
 
 
 def drawn(report: Report, kind: str) -> bytes:
-    """Return the picture of a report as the content of a file of some kind, such as png or svg."""
+    """Return the picture of a report as the content of a file, such as png or svg."""
     content = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of matplotlib, about axes without a number to show
@@ -43,7 +43,7 @@ def drawn(report: Report, kind: str) -> bytes:
 
 
 def check_writable(path: Path) -> None:
-    """Raise an OSError, before any work, if a file could not be written at the end."""
+    """Raise an OSError if a file cannot be written."""
     if path.is_dir():
         raise _error(errno.EISDIR, path)
     nearest = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
@@ -58,7 +58,7 @@ def _error(number: int, path: Path) -> OSError:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a file that appears only once it is whole; create the folders on the way."""
+    """Write a file whole or not at all, and create its folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as file:
         file.write(content.encode("utf-8") if isinstance(content, str) else content)

@@ -20,14 +20,14 @@ from tinygrad_kr.engine.tensor import Tensor
 from tinygrad_kr.engine.tree import tree_leaves, tree_map
 from tinygrad_kr.errors import DtypeError, NonFiniteError, ShapeError
 from tinygrad_kr.gradcheck.borrowed_model import BorrowedModel
-from tinygrad_kr.gradcheck.variables import Point, Variable, Vector, array_of, rough_size
+from tinygrad_kr.gradcheck.variables import Point, Variable, Vector, array_of, joined, rough_size
 
 __all__ = ["Budget", "Problem"]
 
 
 @dataclass
 class Budget:
-    """How often f may be evaluated, and how long all may take, from now on."""
+    """The number of evaluations and the seconds that a check may take, from now on."""
 
     evaluations: float = math.inf
     seconds: float = math.inf
@@ -40,10 +40,10 @@ class Budget:
 
 
 class Problem:
-    """A function, the place where it is looked at, and its gradient.
+    """A function, the point at which it is checked, and its gradient.
 
-    Inputs are flattened to *variables*, the float arrays among them; labels and other things are passed on as they are.
-    Every call gets copies, so that nothing a user's function does to its arguments reaches the next call.
+    Inputs are flattened to *variables*, the float arrays among them; everything else is passed on unchanged.
+    Every call gets copies, so that changes that a user's function makes to them do not reach the next call.
     """
 
     def __init__(self, f: Callable[..., Any], inputs: tuple[Any, ...], gradient: Any, model: Any) -> None:
@@ -69,16 +69,13 @@ class Problem:
         self.output: Any = None  # the structure of what f returns, filled by the first evaluation
         self.checked = set(range(len(self.variables)))
 
-    # What f is
-
     def value(self, point: Point) -> Vector:
         """Return everything f returns at a point, as one float64 vector."""
         output = self.call(self.arguments(point), point)
         parts = [_output_array(part) for part in tree_leaves(output)]
         if self.output is None:
-            self.output = tree_map(lambda part: _Output(_output_array(part).shape, _output_array(part).dtype), output)
-        vector = np.concatenate([part.ravel() for part in parts]) if parts else np.empty(0)
-        return np.asarray(vector, dtype=np.float64)
+            self.output = tree_map(lambda part: np.empty_like(_output_array(part)), output)
+        return joined(parts)
 
     def call(self, arguments: tuple[Any, ...], point: Point) -> Any:
         """Return what f returns for arguments in the user's own structure."""
@@ -152,7 +149,7 @@ class Problem:
 
     @cached_property
     def sizes(self) -> Point:
-        """What a step of 1 is for each element: about its magnitude."""
+        """The unit of a step for each element: about its magnitude."""
         return [rough_size(x) for x in self.start]
 
     @property
@@ -172,7 +169,7 @@ class Problem:
         ]
 
     def digest(self) -> int:
-        """A number derived from the inputs: same inputs, same random choices."""
+        """Return a number derived from the inputs, from which random choices are seeded."""
         total = hashlib.blake2b(digest_size=8)
         for array in self.start:
             total.update(array.tobytes())
@@ -181,15 +178,11 @@ class Problem:
     @cached_property
     def output_rounding(self) -> Vector:
         """The relative rounding of each number that f returns, by its dtype."""
-        parts = [np.full(part.size, np.finfo(part.dtype).eps, np.float64) for part in tree_leaves(self.output)]
-        return np.concatenate(parts) if parts else np.empty(0)
+        return joined([np.full(part.size, np.finfo(part.dtype).eps, np.float64) for part in tree_leaves(self.output)])
 
     def rounded(self, cotangent: Vector) -> Vector:
         """Return a cotangent as the outputs' dtypes can hold it."""
-        parts = [np.asarray(part, np.float64).ravel() for part in tree_leaves(self.structured(cotangent))]
-        return np.concatenate(parts) if parts else np.empty(0)
-
-    # Taking inputs and gradients apart
+        return joined(tree_leaves(self.structured(cotangent)))
 
     def _template(self, value: Any, name: str) -> Any:
         if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -222,11 +215,8 @@ class Problem:
             return Tensor(value, requires_grad=True, name=slot.name) if isinstance(slot, Variable) else value
 
         variables = tuple(tree_map(variable, *pair) for pair in zip(self.inputs, arguments, strict=True))
-        inputs = [
-            x
-            for slot, x in zip(tree_leaves(self.inputs), tree_leaves(variables), strict=True)
-            if isinstance(slot, Variable)
-        ]
+        pairs = zip(tree_leaves(self.inputs), tree_leaves(variables), strict=True)
+        inputs = [x for slot, x in pairs if isinstance(slot, Variable)]
         parameters = list(self.parameters.values())
         for parameter in parameters:
             parameter.grad = None
@@ -239,7 +229,7 @@ class Problem:
         return [np.zeros(x.shape, x.dtype) if x.grad is None else x.grad for x in (*inputs, *parameters)]
 
     def _sorted(self, returned: Any) -> list[Any]:
-        """Return the entries of what the user's gradient function returned, one for each variable."""
+        """Return the gradients that the user's function returned, one entry for each variable."""
         templates, names = list(self.inputs), list(self.input_names)
         if self.parameters:
             if isinstance(returned, dict) and set(returned) == set(self.parameters):
@@ -281,18 +271,6 @@ class Problem:
             f"check_gradients: gradient(*inputs, cotangent) must return one gradient for each input: "
             f"({', '.join(names)})\n  expected a tuple of {len(templates)}, got {got}; None will do for labels"
         )
-
-
-@dataclass(frozen=True)
-class _Output:
-    """Shape and dtype of one array that f returns."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    @property
-    def size(self) -> int:
-        return int(np.prod(self.shape, dtype=int))
 
 
 def _input_names(f: Callable[..., Any], count: int) -> tuple[str, ...]:

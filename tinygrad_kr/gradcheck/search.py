@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinygrad_kr.gradcheck.claim import BLUR, NEGLIGIBLE, SAFETY
 from tinygrad_kr.gradcheck.findings import Finding, Verdict
@@ -65,9 +64,14 @@ class Search:
 
         A slope that cannot be told from 0 has no other measure: no bar is small beside itself.
         """
-        limit = self.sampler.resolution * max(map(self._in_comparison, self._sound()), default=0.0)
-        for finding in self.findings:
-            bar = finding.bar * self._scale(finding)
+        problem = self.sampler.problem
+        largest = {v.name: float(problem.sizes[v.position].max()) for v in problem.variables if v.size}
+        # Slopes along directions are relative to the sizes already.
+        pairs = [(f, 1.0 if f.index is None else largest[f.input]) for f in self.findings]
+        sound = (abs(f.estimate) * scale for f, scale in pairs if f.verdict in (Verdict.PASS, Verdict.KINK))
+        limit = self.sampler.resolution * max(sound, default=0.0)
+        for finding, scale in pairs:
+            bar = finding.bar * scale
             reach = SAFETY * finding.bar + finding.blur
             if finding.verdict is not Verdict.INCONCLUSIVE or finding.refuted or not finding.error <= reach:
                 continue
@@ -76,19 +80,6 @@ class Search:
             elif bar <= NEGLIGIBLE * limit:
                 finding.verdict, finding.negligible = Verdict.PASS, True
                 finding.reason = "so small beside the others that its bar does not matter"
-
-    def _sound(self) -> list[Finding]:
-        return [f for f in self.findings if f.verdict in (Verdict.PASS, Verdict.KINK)]
-
-    def _in_comparison(self, finding: Finding) -> float:
-        return abs(finding.estimate) * self._scale(finding)
-
-    def _scale(self, finding: Finding) -> float:
-        """Return the scale of an element's input; slopes along a direction are relative to it already, so 1."""
-        if finding.index is None:
-            return 1.0
-        position = next(v.position for v in self.sampler.problem.variables if v.name == finding.input)
-        return float(self.sampler.problem.sizes[position].max())
 
     def judge_ties(self) -> None:
         """Move all elements at a kink together: their gradients must fit that direction too.
@@ -99,18 +90,14 @@ class Search:
         tied = [f for f in at_kinks if f.index is not None]
         if len(tied) > 1:
             self._judge_tied(tied)
-        if any(f.index is None for f in self.findings) and not self._failed():
+        if any(f.index is None for f in self.findings) and all(f.verdict is not Verdict.FAIL for f in self.findings):
             self._judge_translation({f.input for f in at_kinks})
 
     def _judge_tied(self, tied: list[Finding]) -> None:
-        """Move just these elements."""
+        """Move the elements at a kink together, and no others."""
         variables = {v.name: v for v in self.sampler.problem.variables}
-        together = Together(
-            tuple(
-                Line.element(self.sampler.point, variables[f.input], position_of(f.index, variables[f.input].shape))
-                for f in tied
-            )
-        )
+        places = [(variables[f.input], position_of(f.index, variables[f.input].shape)) for f in tied]
+        together = Together(tuple(Line.element(self.sampler.point, *place) for place in places))
         estimate = self.sampler.estimate(together, min(f.step for f in tied))
         low, high, margin = estimate.sides()
         margin += sum(f.blur for f in tied)
@@ -143,14 +130,9 @@ class Search:
             reason = (
                 f"ties: with all elements moved by the same the slope is {middle:.6g}, but they add up to {claimed:.6g}"
             )
-            finding = Finding(
-                variables[0].name, None, Verdict.FAIL, claimed, middle, bar, step=estimate.step, reason=reason
-            )
-            finding.kink = True
+            finding = Finding(variables[0].name, None, Verdict.FAIL, claimed, middle, bar, kink=True)
+            finding.step, finding.reason = estimate.step, reason
             self.findings.append(finding)
-
-    def _failed(self) -> bool:
-        return any(f.verdict is Verdict.FAIL for f in self.findings)
 
     def numerical(self, variable: Variable) -> None:
         """Compare with ``numerical_gradient`` (study note 002, 4.4); its bar is its change with twice the step.
@@ -167,18 +149,14 @@ class Search:
         x = start[variable.position].copy()
         once = numerical_gradient(projected, x, BOOK_STEP, progress=self.progress).ravel()
         twice = numerical_gradient(projected, x, 2 * BOOK_STEP, progress=self.progress).ravel()
-        noise = (
-            float(np.abs(self.sampler.weights) @ self.sampler.noise.at(np.abs(self.sampler.center), BOOK_STEP))
-            / BOOK_STEP
-        )
+        level = self.sampler.noise.at(np.abs(self.sampler.center), BOOK_STEP)
+        noise = float(np.abs(self.sampler.weights) @ level) / BOOK_STEP
         found = []
         for i in range(variable.size):
             bar = abs(float(twice[i] - once[i])) + noise
             value = float(claimed[i])
-            finding = Finding(
-                variable.name, index_of(i, variable.shape), Verdict.PASS, value, float(once[i]), bar, step=BOOK_STEP
-            )
-            finding.at = float(x.flat[i])
+            finding = Finding(variable.name, index_of(i, variable.shape), Verdict.PASS, value, float(once[i]), bar)
+            finding.step, finding.at = BOOK_STEP, float(x.flat[i])
             if not finding.error <= SAFETY * bar:
                 finding = judge_element(self.sampler, variable, i, value)
             elif bar > self.sampler.resolution * max(abs(value), abs(finding.estimate)):
@@ -258,7 +236,7 @@ class Search:
         """Find and judge the element that makes the slope wrong; if others are wrong too, judge a few of them."""
         group, line = line, self._worst_part(line, finding.step, claimed)
         singles = [int(line.where[0])]
-        others = Line.along(group.variable, *_without(group, line.where))
+        others = group.part(~np.isin(group.where, line.where))
         if others.where.size and self._excess(others, finding.step, claimed) > SAFETY:
             singles += others.where[:SINGLES].tolist()
         return [judge_element(self.sampler, line.variable, i, float(claimed[i])) for i in singles]
@@ -295,11 +273,5 @@ class Search:
         parts = claimed[line.where] * line.direction
         estimate = self.sampler.estimate(line, step)
         blur = (BLUR * estimate.size + EPS * float(np.abs(parts).sum())) / SAFETY
-        return abs(float(parts.sum()) - estimate.slope) / max(
-            estimate.bar(np.ones(estimate.moved.shape, bool)) + blur, 1e-300
-        )
-
-
-def _without(line: Line, where: NDArray[np.intp]) -> tuple[NDArray[np.intp], Vector]:
-    kept = ~np.isin(line.where, where)
-    return line.where[kept], line.direction[kept]
+        bar = estimate.bar(np.ones(estimate.moved.shape, bool)) + blur
+        return abs(float(parts.sum()) - estimate.slope) / max(bar, 1e-300)

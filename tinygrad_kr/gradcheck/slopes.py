@@ -1,4 +1,4 @@
-"""Slopes by finite differences, each with a bar that bounds its error.
+"""Estimate slopes by finite differences, each with a bar that bounds its error.
 
 Five points at equal steps give a slope of fourth order. Its error bar has three parts, none of them a tolerance:
 what the third difference says of truncation, what the fourth says of a kink inside the stencil, and what rounding
@@ -29,7 +29,7 @@ FIRST_STEP = 2.0**-14
 
 @dataclass(frozen=True)
 class Line:
-    """A straight way through one variable: ``x + t * direction``, for t a multiple of a step.
+    """A straight line through one variable: ``x + t * direction``, for t a multiple of a step.
 
     ``where`` picks the elements that move, ``direction`` holds their speeds, ``unit`` is the size of a relative step
     of 1, ``local_unit`` the same on the scale of the element itself, if that is much smaller.
@@ -44,7 +44,7 @@ class Line:
 
     @staticmethod
     def element(here: Point, variable: Variable, position: int) -> Line:
-        """The line along one element: t is in the units of x."""
+        """Make the line along one element: t is in the units of x."""
         x = float(here[variable.position].flat[position])
         unit = float(rough_size(np.array(x)))
         local = math.ldexp(1.0, math.frexp(x)[1] - 1) if 0 < abs(x) < unit / 64 else None
@@ -52,21 +52,21 @@ class Line:
 
     @staticmethod
     def along(variable: Variable, where: NDArray[np.intp], direction: Vector) -> Line:
-        """The line along a direction of several elements: t is in units of their sizes."""
+        """Make the line along a direction of several elements: t is in units of their sizes."""
         return Line(variable, where, direction, unit=1.0, smallest_step=2.0**-46)
 
     @property
     def first_step(self) -> float:
-        """Where to begin."""
+        """The first step."""
         return FIRST_STEP * self.unit
 
     @property
     def local_step(self) -> float | None:
-        """Where to begin on the scale of the element itself."""
+        """The first step on the scale of the element itself, if that is another."""
         return None if self.local_unit is None else FIRST_STEP * self.local_unit
 
-    def part(self, chosen: slice) -> Line:
-        """The line along some of the elements only."""
+    def part(self, chosen: slice | NDArray[np.bool_]) -> Line:
+        """Return the line along some of the elements only."""
         return replace(self, where=self.where[chosen], direction=self.direction[chosen])
 
     def point(self, here: Point, t: float) -> Point:
@@ -77,7 +77,7 @@ class Line:
         return point
 
     def misplacement(self, here: Point, step: float) -> float:
-        """Return by which share of a step rounding puts elements, or what f computes of them, elsewhere."""
+        """Return the share of a step by which rounding moves elements, or intermediate results of f."""
         if self.where.size > 1:
             return 4 * EPS / step
         x = float(here[self.variable.position].flat[self.where[0]])
@@ -99,7 +99,7 @@ class Together:
         return here
 
     def misplacement(self, here: Point, step: float) -> float:
-        """Return by which share of a step rounding puts elements elsewhere than they should be."""
+        """Return the share of a step by which rounding moves elements."""
         return max(line.misplacement(here, step) for line in self.lines)
 
 
@@ -115,11 +115,11 @@ class Estimate:
     truncation, kink : float
         The parts of the bar that the third and the fourth difference give.
     errors, rounding : Vector
-        What noise in each output may do to the slope, and what rounding alone may do.
+        The error of the slope from noise in each output, and from rounding alone.
     moved, travel : Vector
         Which outputs differ between the points at all, and by how much; 0 unless all points differ from the middle.
     size : float
-        The sum of the magnitudes of all outputs' slopes, each weighted: what cancellation in ``slope`` started from.
+        The sum of the magnitudes of all outputs' weighted slopes, before any cancellation.
     below, above : tuple of Vector
         The one-sided slopes of each output, weighted, of first and of second order.
     """
@@ -137,7 +137,7 @@ class Estimate:
     above: tuple[Vector, Vector]
 
     def noise(self, among: NDArray[np.bool_] | None = None) -> float:
-        """Return what the noise of some outputs may do; by default of those that moved."""
+        """Return the error from noise in some outputs; by default in those that moved."""
         return float(np.sum(self.errors, where=self.moved if among is None else among | self.moved))
 
     def bar(self, among: NDArray[np.bool_] | None = None) -> float:
@@ -145,7 +145,7 @@ class Estimate:
         return self.truncation + self.kink + self.noise(among)
 
     def sides(self) -> tuple[float, float, float]:
-        """Return the least and the greatest slope that the two sides allow, and what they may be off by."""
+        """Return the least and the greatest slope of the two sides, and a bound on their errors."""
         below, above = self.below[1], self.above[1]
         low, high = float(np.minimum(below, above).sum()), float(np.maximum(below, above).sum())
         bent = np.abs(below - self.below[0]) + np.abs(above - self.above[0])
@@ -193,14 +193,14 @@ def measure(
 
 @dataclass(frozen=True)
 class Far:
-    """How outputs change far away: whether at all, and the largest change per unit of distance."""
+    """Whether outputs change far away, and their largest change per unit of distance."""
 
     depends: NDArray[np.bool_]
     change: Vector
 
 
 def far_away(problem: Problem, here: Point, line: Line, center: Vector) -> Far:
-    """Change the elements of a line a lot: to 0, to the opposite, and on."""
+    """Evaluate f with the elements of a line changed to 0, to the opposite, and further."""
     x = here[line.variable.position]
     depends, change = np.zeros(center.size, bool), np.zeros(center.size)
     for factor, shift in ((0.0, 0.0), (-1.0, 0.0), (1.0, 0.125), (2.0, 1.0)):

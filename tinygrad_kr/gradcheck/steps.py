@@ -62,9 +62,7 @@ class Steps:
     def _next_to_confirm(self, best: Estimate) -> float | None:
         """Return a finer step that could support a refuted claim, or one that could refute it again, or None."""
         claim = self.claim
-        if claim.quick and claim.confirmed(best):
-            return None
-        if not claim.quick and claim.fits_further(best):
+        if claim.confirmed(best) if claim.quick else claim.fits_further(best):
             return None
         error = abs(claim.claimed - best.slope)
         local = claim.line.local_step

@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 
 from tinygrad_kr.engine.tensor import raw
 
-__all__ = ["Point", "Variable", "Vector", "array_of", "index_of", "nearby", "position_of", "random_signs", "rough_size"]
+__all__ = [
+    "Point",
+    "Variable",
+    "Vector",
+    "array_of",
+    "index_of",
+    "joined",
+    "nearby",
+    "position_of",
+    "random_signs",
+    "rough_size",
+]
 
 Vector = NDArray[np.float64]
 Point = list[NDArray[np.float64]]
@@ -33,6 +44,11 @@ class Variable:
     def size(self) -> int:
         """The number of elements."""
         return int(np.prod(self.shape, dtype=int))
+
+
+def joined(parts: Sequence[NDArray[Any]]) -> Vector:
+    """Return the elements of arrays, one after the other, in float64."""
+    return np.concatenate([np.empty(0), *(np.asarray(part, np.float64).ravel() for part in parts)])
 
 
 def index_of(position: int, shape: tuple[int, ...]) -> tuple[int, ...]:

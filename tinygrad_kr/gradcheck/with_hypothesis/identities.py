@@ -18,14 +18,14 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Example:
-    """A function at one place, as an identity sees it.
+    """A function with its gradient at one point.
 
     Attributes
     ----------
     inputs : tuple
-        What the function was called with.
+        The arguments of the function.
     value
-        What it returned: an array, or a nested tuple, list or dict of them.
+        The value that it returned: an array, or a nested tuple, list or dict of them.
     cotangent
         In the structure of the value.
     gradients : tuple
@@ -43,9 +43,9 @@ Identity = Callable[[Example], tuple[Any, Any]]
 
 
 def sums_to_zero(example: Example, argnum: int = 0) -> tuple[Array, Array]:
-    """The gradient of one input adds up to 0: adding a constant to the input changes nothing.
+    """Compare the sum of one input's gradient with 0, relative to its largest element.
 
-    Holds for softmax of a vector, for a variance, for differences. Relative to the largest element.
+    The sum is 0 where adding a constant to the input changes nothing: softmax of a vector, a variance, differences.
 
     Examples
     --------
@@ -56,9 +56,9 @@ def sums_to_zero(example: Example, argnum: int = 0) -> tuple[Array, Array]:
 
 
 def rows_sum_to_zero(example: Example, argnum: int = 0) -> tuple[Array, Array]:
-    """The gradient of one input adds up to 0 along the last axis: softmax, cross-entropy of scores, layer norm.
+    """Compare the sums of one input's gradient along the last axis with 0, relative to its largest element.
 
-    Relative to the largest element.
+    They are 0 for softmax, cross-entropy of scores and layer norm.
 
     Examples
     --------

@@ -58,9 +58,9 @@ def gradient_property(
         ``gradient(*inputs, cotangent)`` returns one gradient for each input; those of integers may be None or left
         out. Without it the function must accept Tensors, and this package's own gradient is tested.
     reference : callable, optional
-        Another way to compute the value.
+        Computes the value in another way.
     identities : iterable of callables
-        What else holds: each takes an ``Example`` and returns two arrays that must be equal. There are
+        Each takes an ``Example`` and returns two arrays that must be equal. There are
         ``rows_sum_to_zero``, ``sums_to_zero`` and ``homogeneous(degree)``.
     argnums : int or tuple of int, optional
         The arguments whose gradient is tested, if not all that hold floats: the scores, say, and not the soft labels.

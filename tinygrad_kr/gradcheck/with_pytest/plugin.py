@@ -1,13 +1,13 @@
-"""Gradient checks in pytest: two fixtures, a report of the session, and a proof that its checks can fail.
+"""Gradient checks in pytest: two fixtures, a report of the session, and a negative control.
 
-The fixtures ``check_gradients`` and ``assert_gradients`` are the functions of these names; what they find is counted in
-one line at the end of the session. ``--gradcheck=fast`` and ``--gradcheck=full`` say how thorough to be where a test
-does not, ``--gradcheck-report=FILE.html`` writes all reports to one page.
+The fixtures ``check_gradients`` and ``assert_gradients`` are the functions of these names; one line at the end of the
+session counts their verdicts. ``--gradcheck=fast`` and ``--gradcheck=full`` choose the mode where a test does not,
+``--gradcheck-report=FILE.html`` writes all reports to one page.
 
-In every session that used a fixture, a gradient that is wrong by little must be found wrong, or the session fails.
+A session that used a fixture fails if the negative control, a slightly wrong gradient, is not found wrong.
 
-Every session of everyone who installed the package loads this module. It imports the rest, and NumPy, when a fixture is
-used, and asks nothing of pytest that some version lacks: whatever is wrong here must not end their session.
+Every pytest session with this package installed loads this module. So it imports NumPy and the rest only when a fixture
+is used, and needs nothing that some version of pytest lacks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RECORDERS: weakref.WeakKeyDictionary[pytest.Config, Recorder] = weakref.WeakKeyD
 
 
 def _recorder(config: pytest.Config) -> Recorder:
-    """Return the session's recorder; make it when it is first asked for."""
+    """Return the session's recorder, made on first use."""
     if config not in RECORDERS:
         from tinygrad_kr.gradcheck.with_pytest.session import Recorder
 
@@ -41,11 +41,11 @@ def _recorder(config: pytest.Config) -> Recorder:
 
 
 def _running_test() -> str:
-    """Return the id of the test that runs, as pytest says it to anyone: ``path::name (call)``."""
+    """Return the id of the running test."""
     return os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
 
 
-# What tests use; for the whole session, so that a property test may use it for each of its examples.
+# Fixtures of the session, so that a property test may use them for each of its examples.
 
 
 @pytest.fixture(scope="session")
@@ -78,14 +78,11 @@ def assert_gradients(pytestconfig: pytest.Config) -> Callable[..., Report]:
             report = check.assert_gradients(f, *inputs, **recorder.settled(f, inputs, options))
         except check.GradientMismatch as mismatch:
             recorder.add(mismatch.report, _running_test())
-            raise mismatch.with_traceback(None) from None  # the line of the test is what counts
+            raise mismatch.with_traceback(None) from None  # the traceback ends at the line of the test
         recorder.add(report, _running_test())
         return report
 
     return asserted
-
-
-# What pytest calls
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -115,7 +112,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take over what a worker of pytest-xdist has checked."""
+    """Add the records of a worker of pytest-xdist."""
     if packed := getattr(node, "workeroutput", {}).get("gradcheck"):
         _recorder(node.config).unpack(*packed)
 
@@ -141,7 +138,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say in one line what was checked, and why the session fails, if it is for a reason of this plugin's own."""
+    """Print the summary, and the reasons of this plugin for which the session fails."""
     if config not in RECORDERS:
         return
     recorder = RECORDERS[config]

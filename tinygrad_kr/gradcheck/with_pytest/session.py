@@ -1,4 +1,4 @@
-"""The gradient checks of one test session: what is kept of them, what is said of them, and whether they could fail."""
+"""Record the gradient checks of one test session, report them, and run the negative control."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ __all__ = ["SMALL", "Record", "Recorder", "negative_control"]
 SMALL = 30
 """Up to this many elements, a fast session looks at each: directions would hardly be cheaper."""
 CONTROL_POINTS, DISTURBED, TIMES = (-1.25, -0.5, 0.3, 0.75, 1.5), 2, 10
-"""The negative control: where, which element, and by how many times what should be seen."""
+"""The negative control: inputs, the wrong element, and its error in minimum detectable errors."""
 COLUMNS = "check", "test", "function", "verdict", "coverage", "minimum detectable error", "evaluations", "seconds"
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is kept of a check: numbers, and words if there is a page to write, but no arrays."""
+    """The numbers of a check, and its part of the page if there is one to write; no arrays."""
 
     test: str
     function: str
@@ -50,16 +50,16 @@ class Recorder:
     Attributes
     ----------
     speed : {"fast", "full"} or None
-        How thorough to be where a test does not say.
+        The mode where a test leaves it open.
     path : Path or None
         The page to write at the end.
     records : list of Record
     modes : set of str
         The modes of the checks that this process made.
     missed : list of str
-        What the negative control says, if it was not caught.
+        The messages of negative controls that were not caught.
     unwritten : list of str
-        Why the page is not there.
+        Why the page could not be written.
     """
 
     speed: str | None
@@ -81,7 +81,7 @@ class Recorder:
         return options | {"mode": "full" if self.speed == "full" or _is_small(f, inputs, options) else "directions"}
 
     def add(self, report: Report, test: str) -> None:
-        """Keep what the end of the session needs of a report."""
+        """Add the record of a report."""
         self.modes.add(report.mode)
         self.records.append(
             Record(
@@ -97,15 +97,15 @@ class Recorder:
         )
 
     def run_negative_control(self) -> None:
-        """Hand a gradient that is wrong by little to each mode that was used."""
+        """Run the negative control in each mode that was used."""
         self.missed += [message for mode in sorted(self.modes) if (message := negative_control(mode))]
 
     def packed(self) -> tuple[list[tuple[Any, ...]], list[str]]:
-        """Return what another process needs, in built-in types."""
+        """Return the records for another process, in built-in types."""
         return [astuple(record) for record in self.records], self.missed
 
     def unpack(self, records: list[tuple[Any, ...]], missed: list[str]) -> None:
-        """Take over what another process has packed."""
+        """Add the records that another process packed."""
         self.records += [Record(*values) for values in records]
         self.missed += [message for message in missed if message not in self.missed]
 
@@ -172,7 +172,7 @@ def _details(number: int, record: Record) -> str:
 
 
 def negative_control(mode: str) -> str:
-    """Check the checks: a gradient that is off by ten times what should be seen must FAIL, and at that element.
+    """Check that a gradient wrong by ten times the minimum detectable error FAILs, and at the wrong element.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def negative_control(mode: str) -> str:
             return f"the right gradient of np.tanh was judged {right.verdict} in mode {mode}: {right.reason}"
         about_it = next((f for f in right.findings if f.index == (DISTURBED,)), right.findings[0])
         wrong = _control_report(mode, factor=1 + TIMES * about_it.detectable)
-    except Exception as error:  # whatever it is, the checks of this session are not to be trusted
+    except Exception as error:  # then no check of this session can be trusted
         return f"the negative control raised {type(error).__name__} in mode {mode}: {error}"
     if wrong.verdict is Verdict.FAIL and wrong.worst is not None and wrong.worst.index == (DISTURBED,):
         return ""
@@ -201,7 +201,7 @@ def negative_control(mode: str) -> str:
 
 
 def _control_report(mode: str, factor: float) -> Report:
-    """Check the gradient of np.tanh with one element times a factor; without exact_properties, which do not measure."""
+    """Check the gradient of np.tanh with one element times a factor; without the exact properties."""
 
     def gradient(x: Any, v: Any) -> Any:
         g = v * (1 - np.tanh(x) ** 2)

@@ -1,7 +1,7 @@
-"""Hypothesis strategies for those who test gradients of array functions.
+"""Hypothesis strategies for tests of gradients of array functions.
 
-What is drawn is small (30 elements at most, unless told otherwise), finite, and free of accidental ties. It shrinks
-towards few elements first and simple numbers next, and replays: nothing is random but what hypothesis draws.
+Values are small (30 elements at most by default), finite, and free of accidental ties. They shrink towards few elements
+first and simple numbers next, and replay: hypothesis draws everything that is random.
 """
 
 from tinygrad_kr.gradcheck.with_hypothesis.strategies.kinks import GAP

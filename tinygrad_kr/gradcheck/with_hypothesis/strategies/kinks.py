@@ -1,4 +1,4 @@
-"""Keeping operands away from kinks, or exactly on them."""
+"""Keep operands away from kinks, or move them exactly onto one."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Kinks = Sequence[float] | Callable[..., Any]
 Distances = Callable[..., tuple[Array, ...]]
 
 GAP = 2.0**-6
-"""How far from kinks operands stay, unless told otherwise: far more than a step of a finite difference."""
+"""How far from kinks operands stay, unless told otherwise: far more than the step of a finite difference."""
 
 
 @dataclass(frozen=True)
 class Clearance:
-    """The first operand and its kinks, the others given."""
+    """Moves the first operand off its kinks or onto one; the other operands are fixed."""
 
     distances: Callable[[Array], tuple[Array, ...]]
     gap: float

@@ -36,7 +36,7 @@ def arrays(
     elements: st.SearchStrategy[float] | None = None,
     dtype: DTypeLike = np.float64,
 ) -> st.SearchStrategy[Array]:
-    """Arrays of floats, each element drawn for itself, with ties in one draw of four.
+    """Draw an array of floats, each element for itself, with ties in one draw of four.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def arrays(
     ...     assert x.shape == (2, 3) and x.min() >= 0.25
     >>> test()
 
-    Of a function that bends at 0 and at 1, kept away from there but for one draw in ten:
+    Kept away from the kinks at 0 and 1, but for one draw in ten:
 
     >>> @settings(max_examples=10)
     ... @given(arrays(kinks=[0.0, 1.0]))
@@ -119,12 +119,12 @@ def operands(
     elements: st.SearchStrategy[float] | None = None,
     dtype: DTypeLike = np.float64,
 ) -> st.SearchStrategy[tuple[Array, ...]]:
-    """Several arrays for one call, which broadcast unless shapes are given.
+    """Draw several arrays for one call, which broadcast unless shapes are given.
 
     Parameters
     ----------
     count : int
-        How many.
+        The number of arrays.
     operand_shapes : strategy of tuples of shapes
         ``broadcastable_shapes(count)`` unless given; ``shapes().map(lambda shape: (shape, shape))`` for equal shapes.
     low, high, signed, distinct
@@ -181,7 +181,7 @@ def matmul_operands(
     empty: bool = True,
     dtype: DTypeLike = np.float64,
 ) -> st.SearchStrategy[tuple[Array, Array]]:
-    """Two operands of ``@``: vectors, matrices, and batches of matrices that broadcast.
+    """Draw two operands of ``@``: vectors, matrices, and batches of matrices that broadcast.
 
     Parameters
     ----------
@@ -246,9 +246,9 @@ def _each(name: str, value: Any, count: int) -> list[Any]:
 def cotangents(
     shape: int | Shape | st.SearchStrategy[Any], *, zeros: bool = False, dtype: DTypeLike = np.float64
 ) -> st.SearchStrategy[Array]:
-    """Cotangents of an output: numbers from 0.5 to 1.5 with either sign, no two magnitudes alike.
+    """Draw the cotangent of an output: numbers from 0.5 to 1.5 with either sign, no two magnitudes alike.
 
-    A cotangent of ones hides what a gradient function does with it: sums that vanish, axes that are swapped.
+    With a cotangent of ones, sums that vanish and swapped axes would go unnoticed.
 
     Parameters
     ----------

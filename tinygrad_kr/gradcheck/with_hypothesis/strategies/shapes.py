@@ -1,4 +1,4 @@
-"""Shapes, alone and in sets that broadcast."""
+"""Draw shapes, single ones and sets that broadcast."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def shapes(
     max_size: int = 30,
     empty: bool = True,
 ) -> st.SearchStrategy[Shape]:
-    """Shapes of arrays, from 0-d on.
+    """Draw the shape of an array, from 0-d on.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def broadcastable_shapes(
     max_size: int = 30,
     empty: bool = True,
 ) -> st.SearchStrategy[Shapes]:
-    """Shapes that broadcasting brings together: axes of length 1, and axes left out.
+    """Draw shapes that broadcast: with axes of length 1, and axes left out.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def broadcastable_shapes(
 
 
 def matmul_shapes(max_side: int, max_dims: int, max_size: int, empty: bool) -> st.SearchStrategy[Shapes]:
-    """Two shapes that ``@`` takes."""
+    """Draw two shapes that ``@`` takes."""
 
     def with_sides_from(side: int) -> st.SearchStrategy[Shapes]:
         drawn = hnp.mutually_broadcastable_shapes(
@@ -126,7 +126,7 @@ def matmul_shapes(max_side: int, max_dims: int, max_size: int, empty: bool) -> s
 def _sometimes_empty(
     with_sides_from: Callable[[int], st.SearchStrategy[Any]], min_side: int, empty: bool
 ) -> st.SearchStrategy[Any]:
-    """Two draws of three with the sides as they are, one with sides from 0."""
+    """Draw with the given sides in two of three cases, with sides from 0 in the third."""
     filled = with_sides_from(min_side)
     if not empty or min_side == 0:
         return filled
@@ -135,9 +135,9 @@ def _sometimes_empty(
 
 
 def chance(probability: float) -> st.SearchStrategy[bool]:
-    """True with a probability, in whole percents; shrinks to False.
+    """Draw True with a probability, in whole percents; it shrinks to False.
 
-    Drawn before everything else: hypothesis fills the ends of many examples with what is simplest.
+    Draw it before everything else: hypothesis fills the ends of many examples with the simplest values.
     """
     percents = round(100 * probability)
     if percents == 0:
@@ -146,7 +146,7 @@ def chance(probability: float) -> st.SearchStrategy[bool]:
 
 
 def comes_of(shape: Shape, result: Shape) -> bool:
-    """Whether broadcasting makes one shape of the other."""
+    """Whether the first shape broadcasts to the second."""
     try:
         return np.broadcast_shapes(shape, result) == result
     except ValueError:

@@ -1,4 +1,4 @@
-"""Scores with their targets, and positive-definite matrices."""
+"""Draw scores with their targets, and positive-definite matrices."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def scores_with_labels(
     high: float = 4.0,
     dtypes: Sequence[DTypeLike] = (np.int64, np.int32, np.uint8),
 ) -> st.SearchStrategy[tuple[Array, Array]]:
-    """Scores with the classes along the last axis, and targets for a loss.
+    """Draw scores with the classes along the last axis, and targets for a loss.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ def scores_with_labels(
     low, high : float
         The smallest and the largest score.
     dtypes : sequence of dtypes
-        What labels and one-hot rows are made of. Soft rows are float64, and so are checked like any other input; say
-        ``argnums=0`` to ``gradient_property`` if the gradient is that of the scores alone.
+        Of labels and one-hot rows. Soft rows are float64, and so are checked like any other input; pass ``argnums=0``
+        to ``gradient_property`` if the gradient is that of the scores alone.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def positive_definite(
     n: int | st.SearchStrategy[int] | None = None,
     batch: int | Shape | st.SearchStrategy[Any] = (),
 ) -> st.SearchStrategy[Array]:
-    """Symmetric positive definite matrices, for cholesky, inverse and log-determinant.
+    """Draw symmetric positive definite matrices, for cholesky, inverse and log-determinant.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The numbers of which operands are made."""
+"""Draw the elements of operands."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tinygrad_kr.gradcheck.with_hypothesis.optional import hnp, st
 from tinygrad_kr.gradcheck.with_hypothesis.strategies.shapes import Array, Shape, chance
 
 SMALLEST = 2.0**-20
-"""Where 0 can be drawn, what is smaller becomes 0: finite differences see neither the one nor the other."""
+"""Where 0 can be drawn, smaller magnitudes become 0: finite differences cannot resolve them."""
 
 
 def magnitudes(lowest: int = -20, highest: int = 20, *, signed: bool = True) -> st.SearchStrategy[float]:
-    """Numbers of every order of magnitude alike: 2**k * u, with u from 1 up to 2.
+    """Draw a number of any order of magnitude: 2**k * u, with u from 1 up to 2.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def magnitudes(lowest: int = -20, highest: int = 20, *, signed: bool = True) -> 
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers of which one operand is made."""
+    """The range and kind of the elements of one operand."""
 
     low: float
     high: float
@@ -86,7 +86,7 @@ class Range:
         return values if has_ties else self._without_ties(values)
 
     def _without_ties(self, values: Array) -> Array:
-        """Replace what was there before by simple numbers in the range: hypothesis likes to draw a number again."""
+        """Replace repeated numbers, which hypothesis likes to draw, by simple ones in the range."""
         seen: set[float] = set()
         others = (self.low + (self.high - self.low) * _halves(k) for k in range(1, 3 * values.size))
         for i, value in enumerate(values):
