@@ -1,4 +1,4 @@
-"""MNIST, whole or as the sample that comes with the package; every file is checked on every load."""
+"""MNIST, whole or as the sample in this package; the SHA-256 of every file is checked on every load."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tinygrad_kr.common.files import whole
 from tinygrad_kr.common.progress import Hidden, bar
 from tinygrad_kr.datasets.idx import read_idx
-from tinygrad_kr.datasets.minibatch import one_hot
+from tinygrad_kr.datasets.minibatch import Split, one_hot
 from tinygrad_kr.errors import DataError
 
 MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -25,24 +25,22 @@ SAMPLE_FOLDER = Path(__file__).parent / "sample"
 TIMEOUT_SECONDS = 30
 CHUNK_BYTES = 2**16
 
-Split = tuple[NDArray[Any], NDArray[Any]]
-
 
 @dataclass(frozen=True)
 class IdxFile:
-    """One file of a data set, and what its uncompressed content must be."""
+    """One file of a data set: its name, and the shape and SHA-256 of its uncompressed content."""
 
     name: str
     shape: tuple[int, ...]
     sha256: str
 
     def path(self, folder: Path) -> Path:
-        """Where the file is in a folder, plain or compressed, or would be."""
+        """Return its path in a folder: the plain file if there is one, else the compressed file."""
         plain = folder / self.name
         return plain if plain.is_file() else folder / f"{self.name}.gz"
 
     def read(self, path: Path) -> NDArray[np.uint8]:
-        """Read a file that must be this one."""
+        """Read a file; raise DataError if its content is not that of this one."""
         return read_idx(path, shape=self.shape, sha256=self.sha256)
 
 
@@ -220,12 +218,12 @@ def _locate(directory: str | os.PathLike[str] | None) -> Path:
 
 
 def missing_files(folder: Path) -> list[IdxFile]:
-    """Return what a folder lacks of MNIST."""
+    """Return the files of MNIST that are not in a folder."""
     return [file for file in MNIST if not file.path(folder).is_file()]
 
 
 def cache_folder() -> Path:
-    """Return where this user keeps what is downloaded."""
+    """Return the folder of this user for downloaded files."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     else:
@@ -234,7 +232,7 @@ def cache_folder() -> Path:
 
 
 def download(folder: Path, files: Iterable[IdxFile], base_url: str = MIRROR) -> None:
-    """Fetch files into a folder; each appears there once it has been verified."""
+    """Download files into a folder; each appears there once its SHA-256 has been verified."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
         _download_file(folder, file, f"{base_url}{file.name}.gz")
@@ -257,7 +255,7 @@ def _download_file(folder: Path, file: IdxFile, url: str) -> None:
 
 
 def _transfer(url: str, out: BinaryIO, at_most: int) -> None:
-    """Copy what a URL sends, unless that is more than the file can be."""
+    """Copy the content of a URL; raise DataError if it is longer than the file can be."""
     from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.request import urlopen
