@@ -62,7 +62,7 @@ def page() -> str:
         "`out=`, `where=`, `dtype=`은 쓸 수 없고, 대신 무엇을 쓰면 되는지 오류가 알려 줍니다.",
         "",
     ]
-    of_constants = groups.pop("plain")
+    of_constants = groups.pop("without_gradient")
     for group, title in GROUPS.items():
         names = sorted(groups.pop(group), key=str.lower)
         marked = (f"`{name}`" + (" ●" if is_method(name.rpartition(".")[2]) else "") for name in names)
