@@ -1,4 +1,4 @@
-"""Are right gradients of public packages accused? ``python -m benchmarks.checkers.gradcheck_public --help``.
+"""Are right gradients of public packages reported as wrong? ``python -m benchmarks.checkers.gradcheck_public --help``.
 
 The derivatives are the packages' own, called and not copied; each is given to this package's harness together with
 the function that it is the derivative of.
@@ -10,7 +10,7 @@ To read in this order, which is that of the imports:
 ``of_scipy``, ``of_statsmodels``, ``of_sklearn``, ``of_astropy``
     the cases of one package each;
 ``errors_found``
-    derivatives that were accused and are wrong, with the evidence;
+    derivatives that were reported and are wrong, with the evidence;
 ``__main__``
     the run and its table.
 """

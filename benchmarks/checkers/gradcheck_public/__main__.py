@@ -1,4 +1,4 @@
-"""``python -m benchmarks.checkers.gradcheck_public``: are right gradients of public packages accused?"""
+"""``python -m benchmarks.checkers.gradcheck_public``: are right gradients reported as wrong?"""
 
 from __future__ import annotations
 
