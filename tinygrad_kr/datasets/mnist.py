@@ -44,50 +44,32 @@ class IdxFile:
         return read_idx(path, shape=self.shape, sha256=self.sha256)
 
 
-MNIST = (
-    IdxFile(
-        "train-images-idx3-ubyte",
-        (60000, 28, 28),
-        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    ),
-    IdxFile(
-        "train-labels-idx1-ubyte",
-        (60000,),
-        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    ),
-    IdxFile(
-        "t10k-images-idx3-ubyte",
-        (10000, 28, 28),
-        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    ),
-    IdxFile(
-        "t10k-labels-idx1-ubyte",
-        (10000,),
-        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-    ),
-)
+def _idx_files(train: int, test: int, *sha256: str) -> tuple[IdxFile, ...]:
+    """Return the four files of a data set with so many training and test digits, of these SHA-256."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "train-images-idx3-ubyte": (train, 28, 28),
+        "train-labels-idx1-ubyte": (train,),
+        "t10k-images-idx3-ubyte": (test, 28, 28),
+        "t10k-labels-idx1-ubyte": (test,),
+    }
+    return tuple(IdxFile(name, shape, digest) for (name, shape), digest in zip(shapes.items(), sha256, strict=True))
 
-SAMPLE = (
-    IdxFile(
-        "train-images-idx3-ubyte",
-        (6000, 28, 28),
-        "09d63aa82963e0bc1d9e4ef8164c62de9bca9036cc7c4b44ef2bc7ab6941e6bd",
-    ),
-    IdxFile(
-        "train-labels-idx1-ubyte",
-        (6000,),
-        "c97e0b472c075b09c4d44e3269f39a3257d05494085259ff364778f24f2113aa",
-    ),
-    IdxFile(
-        "t10k-images-idx3-ubyte",
-        (1000, 28, 28),
-        "acee4491f064e7d319b5ce14c6441ebd9f71f7072f449e5eeed42dc4d838de64",
-    ),
-    IdxFile(
-        "t10k-labels-idx1-ubyte",
-        (1000,),
-        "0b35b1bd46086a095cd612202616bda55ce9d32b9db7a5feda1620f217374195",
-    ),
+
+MNIST = _idx_files(
+    60_000,
+    10_000,
+    "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+)
+SAMPLE = _idx_files(
+    6_000,
+    1_000,
+    "09d63aa82963e0bc1d9e4ef8164c62de9bca9036cc7c4b44ef2bc7ab6941e6bd",
+    "c97e0b472c075b09c4d44e3269f39a3257d05494085259ff364778f24f2113aa",
+    "acee4491f064e7d319b5ce14c6441ebd9f71f7072f449e5eeed42dc4d838de64",
+    "0b35b1bd46086a095cd612202616bda55ce9d32b9db7a5feda1620f217374195",
 )
 
 
