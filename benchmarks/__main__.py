@@ -8,12 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-from benchmarks import report
-from benchmarks.peers import PEERS
-from benchmarks.processes import PeerFailed
 from benchmarks.progress import Progress
-from benchmarks.runner import Mismatch, Plan, Session, Table
-from benchmarks.workloads import WORKLOADS
+from benchmarks.speed import report
+from benchmarks.speed.peers import PEERS
+from benchmarks.speed.processes import PeerFailed
+from benchmarks.speed.runner import Mismatch, Plan, Session, Table
+from benchmarks.speed.workloads import WORKLOADS
 
 QUICK = {"rounds": 3, "batch_seconds": 0.01}
 

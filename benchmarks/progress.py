@@ -1,26 +1,21 @@
-"""How far a long run is: a bar on a terminal, or plain lines on standard error."""
+"""The progress of a long run: a bar on a terminal, or plain lines on standard error."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
+
+from tinygrad_kr.common.progress import Hidden, bar
 
 
 class Progress:
     def __init__(self, total: int) -> None:
         self.done, self.total = 0, total
-        self.bar: Any = None
-        if sys.stderr.isatty():
-            try:
-                from tqdm import tqdm
-            except ModuleNotFoundError:
-                return
-            self.bar = tqdm(total=total, leave=False)
+        self.bar = bar(total=total)
 
     def advance(self, what: str) -> None:
-        """Say what comes next."""
+        """Show what comes next."""
         self.done += 1
-        if self.bar is None:
+        if isinstance(self.bar, Hidden):
             print(f"[{self.done}/{self.total}] {what}", file=sys.stderr)
         else:
             self.bar.set_description_str(what, refresh=False)
@@ -28,11 +23,10 @@ class Progress:
 
     def write(self, text: str) -> None:
         """Print a result."""
-        if self.bar is None:
+        if isinstance(self.bar, Hidden):
             print(text, flush=True)
         else:
             self.bar.write(text)
 
     def close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
+        self.bar.close()

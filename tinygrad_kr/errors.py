@@ -1,4 +1,4 @@
-"""What can go wrong, each with a class of its own.
+"""The errors of this package, one class for each kind.
 
 Every class derives from the built-in that NumPy or Python raises for the same kind of mistake, so ``except
 ValueError`` keeps working. A message says what happened, with which shapes, what was expected, and what to do.
@@ -42,11 +42,11 @@ class UnsupportedError(TypeError):
 
 
 class GraphError(RuntimeError):
-    """A computation graph that cannot be walked as asked."""
+    """A computation graph on which the operation asked for is not possible."""
 
 
 class FreedGraphError(GraphError):
-    """A second walk through a graph whose saved arrays the first one released."""
+    """A second backward pass through a graph whose saved arrays the first one released."""
 
 
 class MutationError(GraphError):
@@ -58,8 +58,8 @@ class NonFiniteError(ArithmeticError):
 
 
 class DataError(ValueError):
-    """A data file that is not what it should be: foreign, truncated or altered."""
+    """A data file of another format, or one that is truncated or altered."""
 
 
 class MissingExtraError(ImportError):
-    """An optional library is not installed; the message names the extra that brings it."""
+    """An optional library is not installed; the message names the extra that installs it."""

@@ -15,17 +15,17 @@ import pytest
 pyperf = pytest.importorskip("pyperf")
 
 from benchmarks import __main__ as command  # noqa: E402
-from benchmarks import report, runner  # noqa: E402
-from benchmarks.peers import OURS, PEERS, Peer  # noqa: E402
-from benchmarks.runner import Comparison, Mismatch, Table  # noqa: E402
-from benchmarks.worker import Worker  # noqa: E402
-from benchmarks.workloads import WORKLOADS, Answer  # noqa: E402
+from benchmarks.speed import report, runner  # noqa: E402
+from benchmarks.speed.peers import OURS, PEERS, Peer  # noqa: E402
+from benchmarks.speed.runner import Comparison, Mismatch, Table  # noqa: E402
+from benchmarks.speed.worker import Worker  # noqa: E402
+from benchmarks.speed.workloads import WORKLOADS, Answer  # noqa: E402
 
 QUICK = ["--quick", "--workloads", "2-8-2", "--dtype", "float32"]
 SMALL = ["64-32-10", "2-8-2", "lenet", "chain", "deep", "documents"]
 
 WRONG_PEER = """
-from benchmarks.peers.by_hand import PROGRAMS, Training as Right, array
+from benchmarks.speed.peers.by_hand import PROGRAMS, Training as Right, array
 
 class Training(Right):
     def step(self, x, t):
@@ -120,7 +120,7 @@ def test_missing_peers_are_named(stranger: Any, capsys: pytest.CaptureFixture[st
 
 
 def test_a_peer_without_the_program_is_named(stranger: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    stranger("from benchmarks.peers.by_hand import Training, array\nPROGRAMS = {}")
+    stranger("from benchmarks.speed.peers.by_hand import Training, array\nPROGRAMS = {}")
     assert command.main([*QUICK, "--peers", "stranger"]) == 0
     assert "skipped: Stranger: NotImplementedError: it has no program for 2-8-2" in capsys.readouterr().out
 
@@ -190,7 +190,7 @@ def test_quantities() -> None:
 
 def test_profile_shows_operations_and_engine() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.profile_step", "2-8-2", "--seconds", "0.05"],
+        [sys.executable, "-m", "benchmarks.speed.profile_step", "2-8-2", "--seconds", "0.05"],
         capture_output=True,
         text=True,
         check=True,

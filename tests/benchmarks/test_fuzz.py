@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
-pytest.importorskip("benchmarks.fuzz")
-from benchmarks.fuzz.__main__ import main
-from benchmarks.fuzz.compare import agree, differing, is_rounding
-from benchmarks.fuzz.drawing import program
-from benchmarks.fuzz.operations import TABLE
-from benchmarks.fuzz.programs import Line, Program
-from benchmarks.fuzz.tally import catalogue
-from benchmarks.fuzz.there import run_there
-from benchmarks.seeds import seeds_from
+pytest.importorskip("benchmarks.fuzz.functions")
+from benchmarks.fuzz.functions.__main__ import main
+from benchmarks.fuzz.functions.compare import agree, differing, is_rounding
+from benchmarks.fuzz.functions.drawing import program
+from benchmarks.fuzz.functions.operations import TABLE
+from benchmarks.fuzz.functions.programs import Line, Program
+from benchmarks.fuzz.functions.tally import catalogue
+from benchmarks.fuzz.functions.there import run_there
+from benchmarks.fuzz.seeds import seeds_from
 from tinygrad_kr.primitives import elementwise, linalg, reductions
 
 
@@ -42,7 +42,7 @@ def test_a_rule_off_by_a_millionth_is_found_and_named(
     monkeypatch.setattr(primitive, "rules", [(wrong, *needs), *others])
     assert main(["--count", "40", "--seed", "2026"]) == 1
     output = capsys.readouterr().out
-    command = re.search(r"again with: python -m benchmarks\.fuzz (--only .*)", output)
+    command = re.search(r"again with: python -m benchmarks\.fuzz\.functions (--only .*)", output)
     suspects = re.findall(r"lines that differ by themselves: (?:\n  .*)+", output)
     assert command is not None
     assert suspects

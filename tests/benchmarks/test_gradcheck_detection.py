@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 pytest.importorskip("pyperf")
-pytest.importorskip("benchmarks.gradcheck_detection")
-from benchmarks.gradcheck_detection import trials
-from benchmarks.gradcheck_detection.__main__ import main
-from benchmarks.gradcheck_detection.checkers import CHECKERS, Answer, Checker, available, check, chosen
-from benchmarks.gradcheck_detection.difficult import DIFFICULT, pseudo_noise
-from benchmarks.gradcheck_detection.formulas import MUTANTS
-from benchmarks.gradcheck_detection.mutants import cotangent
-from benchmarks.gradcheck_detection.operations import OPERATIONS, TABLE, Array, Operation
-from benchmarks.gradcheck_detection.tally import Rate, Tally, wilson
-from benchmarks.gradcheck_detection.trials import Result, Task, differs, mutant_tasks, right_tasks
+pytest.importorskip("benchmarks.checkers.gradcheck_detection")
+from benchmarks.checkers.gradcheck_detection import trials
+from benchmarks.checkers.gradcheck_detection.__main__ import main
+from benchmarks.checkers.gradcheck_detection.checkers import CHECKERS, Answer, Checker, available, check, chosen
+from benchmarks.checkers.gradcheck_detection.difficult import DIFFICULT, pseudo_noise
+from benchmarks.checkers.gradcheck_detection.formulas import MUTANTS
+from benchmarks.checkers.gradcheck_detection.mutants import cotangent
+from benchmarks.checkers.gradcheck_detection.operations import OPERATIONS, TABLE, Array, Operation
+from benchmarks.checkers.gradcheck_detection.tally import Rate, Tally, wilson
+from benchmarks.checkers.gradcheck_detection.trials import Result, Task, differs, mutant_tasks, right_tasks
 
 PRECISE = np.finfo(np.longdouble).eps < 1e-18
 STEP, TOLERANCE = (2.0**-10, 1e-13) if PRECISE else (2.0**-6, 1e-9)

@@ -11,8 +11,8 @@ import pytest
 
 pytest.importorskip("pyperf")
 
-from benchmarks.gradcheck_public import __main__ as command
-from benchmarks.gradcheck_public.cases import Case, curve, jacobian, likelihood
+from benchmarks.checkers.gradcheck_public import __main__ as command
+from benchmarks.checkers.gradcheck_public.cases import Case, curve, jacobian, likelihood
 from tinygrad_kr.gradcheck import Verdict, check_gradients
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the packages, about themselves
@@ -44,7 +44,7 @@ def test_the_kinds_of_cases() -> None:
 def test_the_table_counts_and_a_failure_shows_its_report(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module: Any = types.ModuleType("benchmarks.gradcheck_public.of_numpy")
+    module: Any = types.ModuleType("benchmarks.checkers.gradcheck_public.of_numpy")
     module.CASES = [curve("sine", np.sin, np.cos, -2, 2), curve("wrong", np.sin, lambda x: 2 * np.cos(x), -2, 2)]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(command, "PACKAGES", {"numpy": ("numpy", "of_numpy")})
@@ -97,7 +97,7 @@ def test_a_few_of_each_package_pass(name: str, imported: str, only: str) -> None
 def test_an_error_that_was_found_is_refuted_by_the_harness_and_by_the_formula() -> None:
     pytest.importorskip("mpmath")
     pytest.importorskip("statsmodels")
-    from benchmarks.gradcheck_public.errors_found import WRONG, evidence
+    from benchmarks.checkers.gradcheck_public.errors_found import WRONG, evidence
 
     found = evidence(next(wrong for wrong in WRONG if "Frank" in wrong.says), seed=0)
     assert found.holds and found.value_off < 1e-14 and found.derivative_off > 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-mutants = pytest.importorskip("benchmarks.mutants")
+mutants = pytest.importorskip("benchmarks.checkers.mutants")
 
 
 def test_mutants_change_one_line_of_code_and_never_words() -> None:

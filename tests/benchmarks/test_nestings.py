@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("benchmarks.nestings")
-from benchmarks.nestings import stress
-from benchmarks.nestings.drawing import PASSES, program
-from benchmarks.nestings.passes import PASSES as STANDINS
-from benchmarks.nestings.programs import Program, arrays
-from benchmarks.nestings.shrinking import shrunk
-from benchmarks.seeds import seeds_from
+pytest.importorskip("benchmarks.fuzz.nestings")
+from benchmarks.fuzz.nestings import stress
+from benchmarks.fuzz.nestings.drawing import PASSES, program
+from benchmarks.fuzz.nestings.passes import PASSES as STANDINS
+from benchmarks.fuzz.nestings.programs import Program, arrays
+from benchmarks.fuzz.nestings.shrinking import shrunk
+from benchmarks.fuzz.seeds import seeds_from
 from tinygrad_kr import Tensor, grad, hvp, jacobian, jvp, vjp
 
 x = np.array([3.0])
@@ -75,14 +75,14 @@ def test_a_pullback_outside_transforms_keeps_nothing_of_its_uses() -> None:
 
 def test_random_nestings_agree_with_jax(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("jax")
-    from benchmarks.nestings.__main__ import main
+    from benchmarks.fuzz.nestings.__main__ import main
 
     assert main(["--count", "20", "--seed", "2026", "--untimed"]) == 0, capsys.readouterr().out
 
 
 def test_a_wrong_rule_is_found_and_the_program_made_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("jax")
-    from benchmarks.nestings.check import fails, verdict
+    from benchmarks.fuzz.nestings.check import fails, verdict
     from tinygrad_kr.primitives.elementwise import tanh
 
     text = "y0, p0 = vjp(lambda u: np.tanh(u) * np.sin(u), x)\nu0 = p0(y0)\nresult = u0[0] + x"

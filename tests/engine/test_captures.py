@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("benchmarks.captures")
-from benchmarks.captures.drawing import program
-from benchmarks.seeds import seeds_from
+pytest.importorskip("benchmarks.fuzz.captures")
+from benchmarks.fuzz.captures.drawing import program
+from benchmarks.fuzz.seeds import seeds_from
 from tinygrad_kr import Tensor, grad, hessian, hvp, jacobian, jvp, nn, no_grad, value_and_grad, vjp
 from tinygrad_kr.numerical import numerical_gradient
 
@@ -91,7 +91,7 @@ def test_a_gradient_penalty_reaches_every_parameter_of_a_network() -> None:
 
 def test_random_captures_agree_with_pytorch(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
-    from benchmarks.captures.__main__ import main
+    from benchmarks.fuzz.captures.__main__ import main
 
     assert main(["--count", "100", "--seed", "2026"]) == 0, capsys.readouterr().out
 
@@ -101,8 +101,8 @@ def test_what_is_made_wrong_is_found(
     kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("torch")
-    from benchmarks.captures import check
-    from benchmarks.captures.__main__ import main
+    from benchmarks.fuzz.captures import check
+    from benchmarks.fuzz.captures.__main__ import main
 
     def wrong(program: Any) -> Any:
         outcome = check.run_there(program)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.kill_saves import kill
+from benchmarks.checkers.kill_saves import kill
 from tinygrad_kr import Tensor
 from tinygrad_kr import functional as F
 from tinygrad_kr.datasets import batches
@@ -551,7 +551,7 @@ def test_an_epoch_that_was_begun_goes_on_with_the_same_data_only(tmp_path: Path)
 
 
 def test_killed_processes(tmp_path: Path) -> None:
-    """Ten processes killed at random moments; ``python -m benchmarks.kill_saves`` kills hundreds."""
+    """Ten processes killed at random moments; ``python -m benchmarks.checkers.kill_saves`` kills hundreds."""
     tally = kill(10, tmp_path, seed=3)
     assert tally["kills"] == 10
     assert tally["whole files"] > 0

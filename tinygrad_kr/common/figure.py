@@ -1,4 +1,4 @@
-"""The figure that every picture is drawn on. Importing this module needs matplotlib."""
+"""The figure of all plots. Importing this module needs matplotlib."""
 
 from __future__ import annotations
 

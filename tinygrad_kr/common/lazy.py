@@ -1,4 +1,4 @@
-"""Public names that are loaded when they are first asked for: a package that uses them costs nothing until then."""
+"""Public names whose modules are imported when they are first used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tracebacks that end where the user's code went wrong."""
+"""Tracebacks without the frames of this package."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ PACKAGE = os.path.dirname(errors.__file__) + os.sep
 
 
 def drop_own_frames(error: BaseException) -> None:
-    """Take the frames of this package out of the traceback of an error that it raised on purpose.
+    """Remove the frames of this package from the traceback of an error of one of its own classes.
 
-    What is left is the user's. An error of any other class may be a fault of this package, and keeps every frame.
+    An error of any other class may be a fault of this package, and keeps every frame.
     """
     if type(error).__module__ != errors.__name__:
         return

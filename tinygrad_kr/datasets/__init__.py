@@ -1,13 +1,12 @@
-"""MNIST and minibatches: what an example needs before it can train.
+"""MNIST, and minibatches of any pair of arrays.
 
-``load_mnist_sample`` needs no network, ``load_mnist`` fetches the whole data set once; ``sample_batch`` and
-``batches`` draw minibatches from any pair of arrays.
+``load_mnist_sample`` reads the sample in this package; ``load_mnist`` downloads the whole data set once.
 """
 
 from __future__ import annotations
 
 from tinygrad_kr.datasets.idx import read_idx
-from tinygrad_kr.datasets.minibatch import batches, one_hot, sample_batch
+from tinygrad_kr.datasets.minibatch import Split, batches, one_hot, sample_batch
 from tinygrad_kr.datasets.mnist import load_mnist, load_mnist_sample
 
-__all__ = ["batches", "load_mnist", "load_mnist_sample", "one_hot", "read_idx", "sample_batch"]
+__all__ = ["Split", "batches", "load_mnist", "load_mnist_sample", "one_hot", "read_idx", "sample_batch"]

@@ -20,7 +20,7 @@ from tinygrad_kr.errors import DataError
 UNSIGNED_BYTES = b"\x00\x00\x08"  # the magic number; its fourth byte counts the dimensions
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_DIMENSIONS = 4
-MAX_BYTES = 2**30  # where no shape is expected: room for every common IDX file, and an end to a gzip bomb
+MAX_BYTES = 2**30  # where no shape is expected: more than any common IDX file has, against gzip bombs
 
 
 def read_idx(
@@ -29,7 +29,7 @@ def read_idx(
     """Read an IDX file of unsigned bytes, gzip-compressed or not.
 
     Compression is recognised by the content, not by the name. No more is decompressed than the header
-    announces, and the header may announce no more than `shape`, or 1 GiB without it.
+    gives as the size, and that is at most the size of `shape`, or 1 GiB without it.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def _read_header(stream: BinaryIO, path: Path) -> tuple[bytes, tuple[int, ...]]:
 def _check_shape(found: tuple[int, ...], expected: tuple[int, ...] | None, path: Path) -> None:
     if expected is not None and found != expected:
         raise DataError(f"{path}: expected the shape {expected}, found {found}")
-    # A zero does not excuse the other dimensions: NumPy multiplies those all the same.
+    # Without the zeros: NumPy multiplies the other dimensions even if one is zero.
     if expected is None and math.prod(filter(None, found)) > MAX_BYTES:
         raise DataError(f"{path}: expected at most {MAX_BYTES} values, found the shape {found}")
 

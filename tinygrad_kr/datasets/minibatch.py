@@ -11,16 +11,21 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from tinygrad_kr.common.arguments import count, generator
 from tinygrad_kr.errors import DtypeError, LabelError, ShapeError
 
+__all__ = ["Split", "batches", "one_hot", "sample_batch"]
+
+Split = tuple[NDArray[Any], NDArray[Any]]
+"""Inputs and their labels."""
+
 
 def one_hot(labels: ArrayLike, num_classes: int, dtype: DTypeLike = np.float32) -> NDArray[Any]:
-    """Turn class indices into one-hot rows.
+    """Convert class indices to one-hot rows.
 
     Parameters
     ----------
     labels : array_like of int, shape (...)
         Class indices from 0 to ``num_classes - 1``.
     num_classes : int
-        How many classes there are.
+        The number of classes.
     dtype : dtype, default float32
         The dtype of the result.
 
@@ -56,9 +61,7 @@ def one_hot(labels: ArrayLike, num_classes: int, dtype: DTypeLike = np.float32) 
     return rows
 
 
-def sample_batch(
-    x: NDArray[Any], t: NDArray[Any], batch_size: int, rng: np.random.Generator
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def sample_batch(x: NDArray[Any], t: NDArray[Any], batch_size: int, rng: np.random.Generator) -> Split:
     """Draw one random minibatch, with replacement.
 
     Parameters
@@ -68,7 +71,7 @@ def sample_batch(
     t : ndarray, shape (N, ...)
         Their labels.
     batch_size : int
-        How many to draw; an example may come more than once.
+        The number of draws; an example may come more than once.
     rng : numpy.random.Generator
         The generator of the draw, ``rng.choice(N, batch_size)``.
 
@@ -106,7 +109,7 @@ def batches(
     batch_size: int,
     rng: np.random.Generator | None = None,
     drop_last: bool = False,
-) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+) -> Iterator[Split]:
     """Iterate over the minibatches of one epoch, which do not overlap.
 
     Parameters
@@ -116,7 +119,7 @@ def batches(
     t : ndarray, shape (N, ...)
         Their labels.
     batch_size : int
-        How many examples a batch has.
+        The number of examples in a batch.
     rng : numpy.random.Generator, optional
         Shuffles the examples, at the time of the call; without it they come in order.
     drop_last : bool, default False

@@ -1,4 +1,4 @@
-"""MNIST, whole or as the sample that comes with the package; every file is checked on every load."""
+"""MNIST, whole or as the sample in this package; the SHA-256 of every file is checked on every load."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tinygrad_kr.common.files import whole
 from tinygrad_kr.common.progress import Hidden, bar
 from tinygrad_kr.datasets.idx import read_idx
-from tinygrad_kr.datasets.minibatch import one_hot
+from tinygrad_kr.datasets.minibatch import Split, one_hot
 from tinygrad_kr.errors import DataError
 
 MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -25,71 +25,51 @@ SAMPLE_FOLDER = Path(__file__).parent / "sample"
 TIMEOUT_SECONDS = 30
 CHUNK_BYTES = 2**16
 
-Split = tuple[NDArray[Any], NDArray[Any]]
-
 
 @dataclass(frozen=True)
 class IdxFile:
-    """One file of a data set, and what its uncompressed content must be."""
+    """One file of a data set: its name, and the shape and SHA-256 of its uncompressed content."""
 
     name: str
     shape: tuple[int, ...]
     sha256: str
 
     def path(self, folder: Path) -> Path:
-        """Where the file is in a folder, plain or compressed, or would be."""
+        """Return its path in a folder: the plain file if there is one, else the compressed file."""
         plain = folder / self.name
         return plain if plain.is_file() else folder / f"{self.name}.gz"
 
     def read(self, path: Path) -> NDArray[np.uint8]:
-        """Read a file that must be this one."""
+        """Read a file; raise DataError if its content is not that of this one."""
         return read_idx(path, shape=self.shape, sha256=self.sha256)
 
 
-MNIST = (
-    IdxFile(
-        "train-images-idx3-ubyte",
-        (60000, 28, 28),
-        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    ),
-    IdxFile(
-        "train-labels-idx1-ubyte",
-        (60000,),
-        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    ),
-    IdxFile(
-        "t10k-images-idx3-ubyte",
-        (10000, 28, 28),
-        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    ),
-    IdxFile(
-        "t10k-labels-idx1-ubyte",
-        (10000,),
-        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-    ),
-)
+def _idx_files(train: int, test: int, *sha256: str) -> tuple[IdxFile, ...]:
+    """Return the four files of a data set with so many training and test digits, of these SHA-256."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "train-images-idx3-ubyte": (train, 28, 28),
+        "train-labels-idx1-ubyte": (train,),
+        "t10k-images-idx3-ubyte": (test, 28, 28),
+        "t10k-labels-idx1-ubyte": (test,),
+    }
+    return tuple(IdxFile(name, shape, digest) for (name, shape), digest in zip(shapes.items(), sha256, strict=True))
 
-SAMPLE = (
-    IdxFile(
-        "train-images-idx3-ubyte",
-        (6000, 28, 28),
-        "09d63aa82963e0bc1d9e4ef8164c62de9bca9036cc7c4b44ef2bc7ab6941e6bd",
-    ),
-    IdxFile(
-        "train-labels-idx1-ubyte",
-        (6000,),
-        "c97e0b472c075b09c4d44e3269f39a3257d05494085259ff364778f24f2113aa",
-    ),
-    IdxFile(
-        "t10k-images-idx3-ubyte",
-        (1000, 28, 28),
-        "acee4491f064e7d319b5ce14c6441ebd9f71f7072f449e5eeed42dc4d838de64",
-    ),
-    IdxFile(
-        "t10k-labels-idx1-ubyte",
-        (1000,),
-        "0b35b1bd46086a095cd612202616bda55ce9d32b9db7a5feda1620f217374195",
-    ),
+
+MNIST = _idx_files(
+    60_000,
+    10_000,
+    "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+)
+SAMPLE = _idx_files(
+    6_000,
+    1_000,
+    "09d63aa82963e0bc1d9e4ef8164c62de9bca9036cc7c4b44ef2bc7ab6941e6bd",
+    "c97e0b472c075b09c4d44e3269f39a3257d05494085259ff364778f24f2113aa",
+    "acee4491f064e7d319b5ce14c6441ebd9f71f7072f449e5eeed42dc4d838de64",
+    "0b35b1bd46086a095cd612202616bda55ce9d32b9db7a5feda1620f217374195",
 )
 
 
@@ -220,12 +200,12 @@ def _locate(directory: str | os.PathLike[str] | None) -> Path:
 
 
 def missing_files(folder: Path) -> list[IdxFile]:
-    """Return what a folder lacks of MNIST."""
+    """Return the files of MNIST that are not in a folder."""
     return [file for file in MNIST if not file.path(folder).is_file()]
 
 
 def cache_folder() -> Path:
-    """Return where this user keeps what is downloaded."""
+    """Return the folder of this user for downloaded files."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     else:
@@ -234,7 +214,7 @@ def cache_folder() -> Path:
 
 
 def download(folder: Path, files: Iterable[IdxFile], base_url: str = MIRROR) -> None:
-    """Fetch files into a folder; each appears there once it has been verified."""
+    """Download files into a folder; each appears there once its SHA-256 has been verified."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
         _download_file(folder, file, f"{base_url}{file.name}.gz")
@@ -257,7 +237,7 @@ def _download_file(folder: Path, file: IdxFile, url: str) -> None:
 
 
 def _transfer(url: str, out: BinaryIO, at_most: int) -> None:
-    """Copy what a URL sends, unless that is more than the file can be."""
+    """Copy the content of a URL; raise DataError if it is longer than the file can be."""
     from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.request import urlopen

@@ -1,4 +1,4 @@
-"""Weights on disk: named arrays in a file that holds no code, written whole or not at all."""
+"""Save named arrays to a file that holds no code, and load them."""
 
 from tinygrad_kr.saving.files import load, load_weights, save, save_weights
 

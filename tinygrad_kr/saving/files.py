@@ -1,4 +1,4 @@
-"""Saving and loading: which format, and what is noted beside the arrays."""
+"""Save and load models: the choice of the format, the metadata and the checksum."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tinygrad_kr.engine.tensor import raw
 from tinygrad_kr.errors import DataError, DtypeError
 from tinygrad_kr.parameters import mismatches, named_arrays, write_into
 from tinygrad_kr.saving import formats
+from tinygrad_kr.saving.formats import Arrays
 
 __all__ = ["CHECKPOINT", "load", "load_weights", "require_fit", "save", "save_weights", "suffix"]
 
-Arrays = dict[str, NDArray[Any]]
 Path_ = str | os.PathLike[str]
 
 VERSION = 1
-"""Of what this module adds to a file: its version, a checksum and the metadata."""
+"""The version of the note, which holds a checksum and the metadata."""
 NOTE = "tinygrad_kr"
-"""The name of that in the file; one only, so that equal arrays give equal files."""
+"""The name of the note in a file; there is one only, so that equal arrays give equal files."""
 CHECKPOINT = "tinygrad_kr.checkpoint"
 """The key of the metadata by which a file says that it is a checkpoint of a Trainer."""
 ENCODERS: dict[str, Callable[[Arrays, dict[str, str]], bytes]] = {
@@ -42,8 +42,8 @@ DECODERS: dict[str, Callable[[bytes], tuple[Arrays, dict[str, str]]]] = {
 def save(path: Path_, model: Any, metadata: Mapping[str, Any] | None = None) -> None:
     """Write a model's arrays to a file, replacing what was at `path` in one step.
 
-    Whoever reads the file, even after the process was killed or the power failed, finds either all of the old content
-    or all of the new. The study notes leave saving open, the book does it by pickle; ``docs/saving.md`` says why not.
+    A reader finds either all of the old content or all of the new, even after the process was killed or the power
+    failed. The study notes leave saving open, the book does it by pickle; ``docs/saving.md`` says why not.
 
     Parameters
     ----------
@@ -54,14 +54,14 @@ def save(path: Path_, model: Any, metadata: Mapping[str, Any] | None = None) -> 
         A model with ``named_parameters()`` (and ``named_buffers()``) or a dict ``params``; or the arrays themselves,
         of any shape and memory layout.
     metadata : mapping of str to str, number, bool, None, list or dict, optional
-        What to note beside them: anything that JSON can hold. Tuples become lists.
+        Anything that JSON can hold, to be kept with them. Tuples become lists.
 
     Raises
     ------
     ValueError
         If `path` ends in something else, or a name cannot be used.
     TypeError
-        If `model` has no arrays by name, or `metadata` is nothing for JSON.
+        If `model` has no arrays by name, or JSON cannot hold `metadata`.
     DtypeError
         If an array does not hold numbers.
     MissingExtraError
@@ -85,23 +85,23 @@ def save(path: Path_, model: Any, metadata: Mapping[str, Any] | None = None) -> 
 def load(path: Path_, model: Any = None) -> tuple[Arrays, dict[str, Any]]:
     """Read the arrays of a file, and write them into a model if one is given.
 
-    No file, whoever made it, runs code or takes memory beyond a small multiple of its size: an ``.npz`` file that
-    unfolds to more than 64 MiB and more than 100 times its size is refused. Files of ``save`` carry a checksum.
+    No file runs code or takes memory beyond a small multiple of its size: an ``.npz`` file that decompresses to more
+    than 64 MiB and more than 100 times its size is refused. Files of ``save`` have a checksum, which is compared.
 
     Parameters
     ----------
     path : str or path-like
         A file that ends in ``.safetensors`` or ``.npz``, from ``save`` or any other program.
     model : model, or mapping of str to Tensor or ndarray, optional
-        What to write the arrays into, in place. Its names and shapes must be those of the file; floats are converted
-        to its dtypes. From a checkpoint of a Trainer come the arrays of its model.
+        The arrays are written into it, in place. Its names and shapes must be those of the file; floats are converted
+        to its dtypes. Of a checkpoint of a Trainer, only the arrays of the model are written.
 
     Returns
     -------
     arrays : dict of str to ndarray
         The arrays by name, in their shapes and dtypes.
     metadata : dict of str
-        What was noted beside them.
+        The metadata that they were saved with.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def require_fit(own: Mapping[str, Any], given: Mapping[str, NDArray[Any]], refus
 
 
 def suffix(path: Path_, caller: str) -> str:
-    """Return how a path ends, which says its format; raise ValueError if it says none."""
+    """Return the suffix of a path, which names a format; raise ValueError for any other."""
     ending = Path(path).suffix
     if ending not in ENCODERS:
         raise ValueError(f"{caller}: the path must end in {' or '.join(ENCODERS)}, got {os.fspath(path)!r}")
@@ -197,7 +197,7 @@ def _save(path: Path_, model: Any, metadata: Mapping[str, Any] | None, ending: s
 
 
 def _plain(name: Any, value: Any) -> NDArray[Any]:
-    """Return a little-endian array in C order; refuse what no file can hold."""
+    """Return a little-endian array in C order; raise an error for a name or a dtype that no file can hold."""
     if not isinstance(name, str):
         raise TypeError(f"save: the name of an array must be a str, got {name!r}")
     if name in ("", "__metadata__", formats.NOTES):
@@ -221,7 +221,7 @@ def _load(path: Path_, ending: str) -> tuple[Arrays, dict[str, Any]]:
 
 
 def _metadata(arrays: Arrays, notes: dict[str, str]) -> dict[str, Any]:
-    """Return the metadata in the notes of a file, and check the file by them."""
+    """Return the metadata in the notes of a file, once the checksum there is that of the arrays."""
     if NOTE not in notes:
         return dict(notes)  # of another program
     note = json.loads(notes[NOTE])

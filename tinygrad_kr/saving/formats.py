@@ -1,7 +1,7 @@
 """The two file formats of weights, as bytes: safetensors, read and written by its library, and npz without pickle.
 
-Bytes come from anywhere, so nothing in them is believed: a size is compared with what is really there before anything
-is allocated, and nothing in them is ever evaluated.
+The bytes are not trusted: a size in them is compared with the bytes that are there before anything is allocated, and
+nothing in them is evaluated.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tinygrad_kr.common.extras import require
 from tinygrad_kr.errors import DataError, DtypeError
 
-__all__ = ["NOTES", "from_npz", "from_safetensors", "to_npz", "to_safetensors"]
+__all__ = ["NOTES", "Arrays", "from_npz", "from_safetensors", "to_npz", "to_safetensors"]
 
 Arrays = dict[str, NDArray[Any]]
 Notes = dict[str, str]
@@ -28,7 +28,7 @@ Notes = dict[str, str]
 NOTES = "__tinygrad_kr__"
 """Under this name an npz file keeps its notes, as the bytes of JSON."""
 UNFOLDED, RATIO = 64 * 2**20, 100
-"""A compressed npz file may unfold to this many bytes, or to this many times its size, whichever is more."""
+"""A compressed npz file may decompress to this many bytes, or to this many times its size, whichever is more."""
 NAME_BYTES = 2**16 - 1
 """The longest name of a file in an archive, which ends in .npy."""
 HEADER_BYTES = 10_000
@@ -72,7 +72,7 @@ def from_safetensors(content: bytes) -> tuple[Arrays, Notes]:
         raise DataError(str(error)) from error
     except KeyError as error:
         raise DataError(f"NumPy has no dtype {error}") from error
-    # The library keeps the last of two arrays of one name, and does not hand out the notes.
+    # Of two arrays with one name the library returns the last, and it does not return the notes.
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length].decode(), object_pairs_hook=_unique)
     return {name: _native(array) for name, array in arrays.items()}, dict(header.get("__metadata__") or {})
@@ -111,7 +111,7 @@ def from_npz(content: bytes) -> tuple[Arrays, Notes]:
             arrays = {member.filename.removesuffix(".npy"): _read_array(archive, member) for member in members}
     except (DataError, MemoryError):
         raise
-    except Exception as error:  # whatever zipfile makes of bytes that are no archive, they are none
+    except Exception as error:  # zipfile raises many kinds for bytes that are no archive
         raise DataError(f"{type(error).__name__}: {error}") from error
     if NOTES not in arrays:
         return arrays, {}
@@ -122,7 +122,7 @@ def from_npz(content: bytes) -> tuple[Arrays, Notes]:
 
 
 def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
-    """Refuse an archive that is no npz file, or that would unfold beyond all measure."""
+    """Raise DataError for an archive that is no npz file, or that would decompress to more than the limit."""
     names = [member.filename for member in members]
     if len(set(names)) < len(names):
         raise DataError(f"two arrays have the name {max(names, key=names.count)!r}")
@@ -167,7 +167,7 @@ def _parse(header: str, name: str) -> tuple[np.dtype[Any], tuple[int, ...], str]
 
 
 def _native(array: NDArray[Any]) -> NDArray[Any]:
-    """Return an array as NumPy itself would make it: writable, in C order and in the machine's byte order."""
+    """Return a writable copy in C order and in the machine's byte order."""
     if array.dtype.kind == "b":
         return np.array(array.view(np.uint8) != 0)
     return np.array(array, array.dtype.newbyteorder("="), order="C")
