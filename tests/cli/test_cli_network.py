@@ -17,6 +17,7 @@ import pytest
 from tinygrad_kr import cli
 from tinygrad_kr.cli import networks, run_folder, train
 from tinygrad_kr.cli.train_options import OPTIMIZERS, TrainOptions
+from tinygrad_kr.common.files import locked
 from tinygrad_kr.saving import load, load_weights
 
 FACTORY = """
@@ -190,6 +191,16 @@ def test_ctrl_c_at_the_end_of_a_run_of_two_layers(
     assert cli.main(["train", "--hidden", "4", "--epochs", "1", "--quiet", "--out", "out"]) == 130
     assert error_line(capsys) == f"tinygrad_kr: error: interrupted; {said}\n"
     assert {path.name for path in Path(".").glob("out/*")} == left
+
+
+def test_two_processes_do_not_resume_one_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*SMALL, "--epochs", "1", "--quiet", "--out", "out"]) == 0
+    names = {path.name for path in Path("out").iterdir()}
+    with locked("out"):
+        assert cli.main(["train", "--resume", "out", "--model", "nets.py:small", "--epochs", "2", "--quiet"]) == 2
+        assert "out: in use by another process; wait until it has ended" in error_line(capsys)
+        assert cli.main(["plot", "out", "--model", "nets.py:small"]) == 2
+    assert {path.name for path in Path("out").iterdir()} == names
 
 
 def test_a_resumed_run_keeps_the_modes_of_its_files() -> None:

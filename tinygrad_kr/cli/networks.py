@@ -15,10 +15,9 @@ from tinygrad_kr.cli.options import UsageError
 from tinygrad_kr.cli.proofs import prove_along_directions, prove_each_element
 from tinygrad_kr.cli.train_options import TWO_LAYER, TrainOptions
 from tinygrad_kr.cli.user_code import function_at, importable, raised
-from tinygrad_kr.datasets import load_mnist, load_mnist_sample
+from tinygrad_kr.datasets import Split, load_mnist, load_mnist_sample
 from tinygrad_kr.models import TwoLayerNet, cnn, mlp
 from tinygrad_kr.training.evaluation import scores
-from tinygrad_kr.training.state import Split
 
 __all__ = ["NETWORKS", "Network", "load_digits", "network_of"]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_kr.cli.networks import load_digits
 from tinygrad_kr.cli.options import UsageError, add_option, note, say
-from tinygrad_kr.cli.run_folder import check_out, open_run, published, read_history
+from tinygrad_kr.cli.run_folder import check_out, held, open_run, published, read_history
 from tinygrad_kr.cli.train_options import model_name
 from tinygrad_kr.diagram import draw
 from tinygrad_kr.engine.tensor import raw
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     if lang == "ko" and font_with_hangul() is None:
         note(NO_HANGUL)
         lang = "en"
-    with published(out) as folder:
+    with held(options.run), published(out) as folder:
 
         def page(name: str) -> dict[str, Any]:
             return {"path": folder / f"{name}.{options.format}", "lang": lang}

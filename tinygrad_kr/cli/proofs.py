@@ -12,11 +12,11 @@ from tinygrad_kr import functional as F
 from tinygrad_kr import nn
 from tinygrad_kr.cli.options import GradientError
 from tinygrad_kr.cli.train_options import TrainOptions
+from tinygrad_kr.datasets import Split
 from tinygrad_kr.gradcheck import Verdict, check_gradients
 from tinygrad_kr.models import TwoLayerNet
 from tinygrad_kr.numerical import Progress
 from tinygrad_kr.training import compare_gradients, far_from_kinks
-from tinygrad_kr.training.state import Split
 
 __all__ = ["prove_along_directions", "prove_each_element"]
 

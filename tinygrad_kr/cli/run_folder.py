@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from tinygrad_kr import nn
 from tinygrad_kr.cli.networks import NETWORKS, network_of
 from tinygrad_kr.cli.options import UsageError, note
 from tinygrad_kr.cli.train_options import TWO_LAYER, TrainOptions, trusted_model
-from tinygrad_kr.common.files import whole
+from tinygrad_kr.common.files import locked, whole
 from tinygrad_kr.datasets import one_hot
 from tinygrad_kr.errors import DataError, MissingExtraError
 from tinygrad_kr.models import TwoLayerNet
@@ -45,6 +45,7 @@ __all__ = [
     "claimed",
     "draw",
     "heading",
+    "held",
     "line",
     "of",
     "open_run",
@@ -124,6 +125,17 @@ def claimed(options: Any) -> Iterator[None]:
             if not any((out / name).exists() for name in (*WEIGHTS, *CHECKPOINTS)):
                 settings.unlink()
             raise
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold the folder of a run that is there already: no other command writes into it meanwhile."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder))
+        except MissingExtraError as missing:
+            note(missing, "; make sure that no other process writes there")
+        yield
 
 
 @contextmanager

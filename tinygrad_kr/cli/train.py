@@ -6,7 +6,6 @@ import argparse
 import functools
 import importlib.util
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,12 @@ from tinygrad_kr.cli.options import UsageError, note, noted, say, silent
 from tinygrad_kr.cli.train_options import ANEW, TWO_LAYER, TrainOptions, add_arguments, trusted_model
 from tinygrad_kr.common.extras import require
 from tinygrad_kr.common.progress import visible_tqdm
+from tinygrad_kr.datasets import Split
 from tinygrad_kr.errors import MissingExtraError
 from tinygrad_kr.numerical import Progress
 from tinygrad_kr.optim import schedules
 from tinygrad_kr.training import Row, Trainer, class_labels
 from tinygrad_kr.training.evaluation import predicted_labels
-from tinygrad_kr.training.state import Split
 
 __all__ = ["add_arguments", "run"]
 
@@ -69,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     if options.out is not None and not resumed:
         run_folder.check_out(options.out)
     try:
-        with noted(), nullcontext() if resumed else run_folder.claimed(options):
+        with noted(), run_folder.held(run_folder.of(options)) if resumed else run_folder.claimed(options):
             _train(options, resumed)
     except KeyboardInterrupt as interrupt:
         if run_folder.checkpoint_of(options.out) is not None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import glob
+import hashlib
 import os
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,8 +23,6 @@ except ImportError:  # not a POSIX system
 
 __all__ = ["locked", "whole"]
 
-LOCK = ".lock"
-"""The file in a folder that is locked. It stays: were it removed, two processes could lock two files of its name."""
 ABANDONED_SECONDS = 24 * 60 * 60
 """Without locks of POSIX, an unfinished file that nobody has written to for so long is taken for abandoned."""
 
@@ -30,6 +30,8 @@ ABANDONED_SECONDS = 24 * 60 * 60
 @contextmanager
 def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Hold the lock of a folder, which one block of one process can have at a time; it goes when the process ends.
+
+    The file that is locked lies in the folder for temporary files, under a name that stands for the folder.
 
     Raises
     ------
@@ -48,7 +50,8 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     BlockingIOError: ...: in use by another process; wait until it has ended, or name another folder
     """
     filelock = require("filelock", "train", "locking a folder")
-    lock = filelock.FileLock(Path(folder, LOCK), timeout=0)
+    name = hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:32]
+    lock = filelock.FileLock(Path(tempfile.gettempdir(), f"tinygrad_kr-{name}.lock"), timeout=0, mode=0o666)
     try:
         lock.acquire()
     except filelock.Timeout:

@@ -15,9 +15,10 @@ __all__ = ["generator", "positive", "weights"]
 
 
 def positive(layer: str, **sizes: Any) -> None:
-    """Raise TypeError or ValueError unless sizes are positive integers."""
+    """Raise ValueError unless sizes are positive integers."""
     for name, size in sizes.items():
-        arguments.count(size, name, layer)
+        if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
+            raise ValueError(f"{layer}: {name} must be an integer of at least 1, got {size!r}")
 
 
 def generator(layer: str, rng: np.random.Generator | None) -> np.random.Generator:

@@ -12,10 +12,7 @@ from tinygrad_kr.engine.debug import finite
 from tinygrad_kr.optim import Optimizer
 from tinygrad_kr.parameters import named_arrays
 
-__all__ = ["Row", "Snapshot", "Split", "TrainingState"]
-
-Split = tuple[NDArray[Any], NDArray[Any]]
-"""Inputs and targets."""
+__all__ = ["Row", "Snapshot", "TrainingState"]
 
 
 @dataclasses.dataclass(frozen=True)

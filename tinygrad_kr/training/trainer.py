@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tinygrad_kr.common.arguments import count
 from tinygrad_kr.common.progress import bar
+from tinygrad_kr.datasets import Split
 from tinygrad_kr.engine.debug import finite
 from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.errors import GraphError, NonFiniteError
@@ -27,7 +28,7 @@ from tinygrad_kr.training.divergence import Watch
 from tinygrad_kr.training.evaluation import QUIET, measured, set_training
 from tinygrad_kr.training.interrupts import Interrupts
 from tinygrad_kr.training.nonfinite import cause
-from tinygrad_kr.training.state import Row, Snapshot, Split, TrainingState
+from tinygrad_kr.training.state import Row, Snapshot, TrainingState
 
 __all__ = ["Trainer"]
 
