@@ -64,7 +64,7 @@ def f(x: Tensor) -> Tensor:
 
 assert_type(grad(f)(x), NDArray[Any])
 assert_type(grad(grad(f))(0.5), np.float64)
-assert_type(grad(f)({"w": x})["w"], NDArray[Any])
+assert_type(grad(lambda p: f(p["w"]))({"w": x})["w"], NDArray[Any])
 assert_type(value_and_grad(f)(x)[1], NDArray[Any])
 assert_type(vjp(f, x)[1](1.0), tuple[NDArray[Any], ...])
 assert_type(jvp(f, (x,), (x,)), tuple[NDArray[Any], NDArray[Any]])
