@@ -5,10 +5,12 @@ They work on Tensors and on plain arrays alike. The names are those of the docum
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import index
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, Protocol, overload
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from tinygrad_kr.engine.tensor import Tensor
 from tinygrad_kr.errors import ShapeError
@@ -44,7 +46,27 @@ __all__ = [
     "tanh",
 ]
 
+P = ParamSpec("P")
+Pair = int | tuple[int, int]
 
+
+class LikeOperand(Protocol[P]):
+    """A function whose result is a Tensor where its first operand is one, and else an array."""
+
+    __name__: str
+
+    @overload
+    def __call__(self, x: Tensor, /, *args: P.args, **kwargs: P.kwargs) -> Tensor: ...
+    @overload
+    def __call__(self, x: ArrayLike, /, *args: P.args, **kwargs: P.kwargs) -> NDArray[Any]: ...
+
+
+def like_operand(function: Callable[Concatenate[Any, P], Any]) -> LikeOperand[P]:
+    """Return a function as it is, known to type checkers as LikeOperand."""
+    return function
+
+
+@like_operand
 def sigmoid(x: Any) -> Any:
     """Squash to (0, 1): 1 / (1 + exp(-x)).
 
@@ -70,6 +92,7 @@ def sigmoid(x: Any) -> Any:
     return activations.sigmoid(x)
 
 
+@like_operand
 def tanh(x: Any) -> Any:
     """Squash to (-1, 1), as ``numpy.tanh`` does (document 004). The derivative is 1 - y**2.
 
@@ -81,6 +104,7 @@ def tanh(x: Any) -> Any:
     return elementwise.tanh(floats(x))
 
 
+@like_operand
 def relu(x: Any) -> Any:
     """Pass what is positive, max(x, 0) (document 004). The derivative at 0 is 0.
 
@@ -92,6 +116,7 @@ def relu(x: Any) -> Any:
     return activations.relu(x)
 
 
+@like_operand
 def leaky_relu(x: Any, slope: float = 0.01) -> Any:
     """Pass what is positive, and a little of what is not: x if x > 0, else slope * x (document 004).
 
@@ -109,6 +134,7 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Any:
     return activations.leaky_relu(x, slope=slope)
 
 
+@like_operand
 def identity(x: Any) -> Any:
     """Return x as it is: the output activation of regression (document 004).
 
@@ -120,6 +146,7 @@ def identity(x: Any) -> Any:
     return elementwise.identity(x)
 
 
+@like_operand
 def step(x: Any) -> Any:
     """Fire or not: 1 if x > 0, else 0 (document 004, the perceptron).
 
@@ -133,6 +160,7 @@ def step(x: Any) -> Any:
     return activations.step(x)
 
 
+@like_operand
 def elu(x: Any, alpha: float = 1.0) -> Any:
     """Exponential linear unit: x if x > 0, else alpha (exp(x) - 1) (Clevert et al. 2015).
 
@@ -144,6 +172,7 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     return activations.elu(x, alpha=alpha)
 
 
+@like_operand
 def selu(x: Any) -> Any:
     """Scaled ELU, which keeps mean 0 and variance 1 through deep networks (Klambauer et al. 2017).
 
@@ -155,6 +184,7 @@ def selu(x: Any) -> Any:
     return 1.0507009873554805 * activations.elu(x, alpha=1.6732632423543772)
 
 
+@like_operand
 def gelu(x: Any) -> Any:
     """Gaussian error linear unit in its tanh form (Hendrycks and Gimpel 2016).
 
@@ -168,6 +198,7 @@ def gelu(x: Any) -> Any:
     return activations.gelu(x)
 
 
+@like_operand
 def silu(x: Any) -> Any:
     """Return x sigmoid(x), also called swish.
 
@@ -179,6 +210,7 @@ def silu(x: Any) -> Any:
     return activations.silu(x)
 
 
+@like_operand
 def softplus(x: Any) -> Any:
     """Return log(1 + exp(x)), a smooth ReLU, exact for any finite x.
 
@@ -190,6 +222,7 @@ def softplus(x: Any) -> Any:
     return activations.softplus(x)
 
 
+@like_operand
 def softsign(x: Any) -> Any:
     """Return x / (1 + abs(x)).
 
@@ -201,6 +234,7 @@ def softsign(x: Any) -> Any:
     return activations.softsign(x)
 
 
+@like_operand
 def hard_sigmoid(x: Any) -> Any:
     """Straight-line sigmoid: x / 6 + 1/2, kept within [0, 1].
 
@@ -212,6 +246,7 @@ def hard_sigmoid(x: Any) -> Any:
     return np.clip(floats(x) / 6 + 0.5, 0, 1)
 
 
+@like_operand
 def hard_tanh(x: Any) -> Any:
     """Straight-line tanh: x kept within [-1, 1].
 
@@ -223,6 +258,7 @@ def hard_tanh(x: Any) -> Any:
     return np.clip(floats(x), -1, 1)
 
 
+@like_operand
 def logsumexp(x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
     """Return log(sum(exp(x))) along axes, exact for any finite x; its gradient is the softmax.
 
@@ -234,6 +270,7 @@ def logsumexp(x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool 
     return activations.logsumexp(x, axis=axis, keepdims=keepdims)
 
 
+@like_operand
 def softmax(x: Any, axis: int = -1) -> Any:
     """Turn scores into probabilities: exp(x) / sum(exp(x)) along an axis.
 
@@ -257,6 +294,7 @@ def softmax(x: Any, axis: int = -1) -> Any:
     return activations.softmax(x, axis=axis)
 
 
+@like_operand
 def log_softmax(x: Any, axis: int = -1) -> Any:
     """Return the logarithm of softmax, exact also where a probability is too small to write down.
 
@@ -268,7 +306,8 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     return activations.log_softmax(x, axis=axis)
 
 
-def standardize(x: Any, axis: Any = -1, eps: float = 1e-5) -> Any:
+@like_operand
+def standardize(x: Any, axis: int | tuple[int, ...] | None = -1, eps: float = 1e-5) -> Any:
     """Bring x to mean 0 and variance 1: (x - mean(x)) / sqrt(var(x) + eps), in one operation.
 
     Parameters
@@ -297,6 +336,14 @@ def standardize(x: Any, axis: Any = -1, eps: float = 1e-5) -> Any:
     return reductions.standardize(x, axis=axis, eps=eps)
 
 
+@overload
+def linear(x: Tensor | ArrayLike, w: Tensor, b: Tensor | ArrayLike) -> Tensor: ...
+@overload
+def linear(x: Tensor, w: ArrayLike, b: Tensor | ArrayLike) -> Tensor: ...
+@overload
+def linear(x: ArrayLike, w: ArrayLike, b: Tensor) -> Tensor: ...
+@overload
+def linear(x: ArrayLike, w: ArrayLike, b: ArrayLike) -> NDArray[Any]: ...
 def linear(x: Any, w: Any, b: Any) -> Any:
     """Compute x @ w + b in one operation: the layer that the book calls Affine.
 
@@ -324,7 +371,19 @@ def linear(x: Any, w: Any, b: Any) -> Any:
     return linalg.linear(x, w if type(w) is Tensor else floats(w), b)
 
 
-def conv2d(x: Any, w: Any, b: Any = None, stride: Any = 1, padding: Any = 0) -> Any:
+@overload
+def conv2d(
+    x: Tensor | ArrayLike, w: Tensor, b: Tensor | ArrayLike | None = None, stride: Pair = 1, padding: Pair = 0
+) -> Tensor: ...
+@overload
+def conv2d(
+    x: Tensor, w: ArrayLike, b: Tensor | ArrayLike | None = None, stride: Pair = 1, padding: Pair = 0
+) -> Tensor: ...
+@overload
+def conv2d(
+    x: ArrayLike, w: ArrayLike, b: ArrayLike | None = None, stride: Pair = 1, padding: Pair = 0
+) -> NDArray[Any]: ...
+def conv2d(x: Any, w: Any, b: Any = None, stride: Pair = 1, padding: Pair = 0) -> Any:
     """Slide filters over images: y[n, o, i, j] = b[o] + sum over c, u, v of w[o, c, u, v] x[n, c, i s + u, j s + v].
 
     Parameters
@@ -364,7 +423,8 @@ def conv2d(x: Any, w: Any, b: Any = None, stride: Any = 1, padding: Any = 0) -> 
     return convolution.conv2d(x, w, **where) if b is None else convolution.conv2d_with_bias(x, w, b, **where)
 
 
-def max_pool2d(x: Any, size: Any = 2, stride: Any = None, padding: Any = 0) -> Any:
+@like_operand
+def max_pool2d(x: Any, size: Pair = 2, stride: Pair | None = None, padding: Pair = 0) -> Any:
     """Keep the largest pixel of each window.
 
     Parameters
@@ -405,7 +465,8 @@ def max_pool2d(x: Any, size: Any = 2, stride: Any = None, padding: Any = 0) -> A
     return convolution.max_pool2d(x, **how)
 
 
-def avg_pool2d(x: Any, size: Any = 2, stride: Any = None, padding: Any = 0) -> Any:
+@like_operand
+def avg_pool2d(x: Any, size: Pair = 2, stride: Pair | None = None, padding: Pair = 0) -> Any:
     """Average the pixels of each window.
 
     Parameters
@@ -457,7 +518,8 @@ def _pair(name: str, what: str, value: Any, least: int) -> tuple[int, int]:
     return vertical, horizontal
 
 
-def sum_squares_error(y: Any, t: Any) -> Any:
+@like_operand
+def sum_squares_error(y: Any, t: Tensor | ArrayLike) -> Any:
     """Half the sum of squared differences: 1/2 sum((y - t)**2), over everything.
 
     Parameters
@@ -487,7 +549,8 @@ def sum_squares_error(y: Any, t: Any) -> Any:
     return 0.5 * np.sum((floats(y) - t) ** 2)
 
 
-def mean_squared_error(y: Any, t: Any) -> Any:
+@like_operand
+def mean_squared_error(y: Any, t: Tensor | ArrayLike) -> Any:
     """Mean of squared differences, over everything: mean((y - t)**2).
 
     Parameters
@@ -511,7 +574,8 @@ def mean_squared_error(y: Any, t: Any) -> Any:
     return np.mean((floats(y) - t) ** 2)
 
 
-def cross_entropy_error(y: Any, t: Any, delta: float = 1e-7) -> Any:
+@like_operand
+def cross_entropy_error(y: Any, t: Tensor | ArrayLike, delta: float = 1e-7) -> Any:
     """Cross-entropy of probabilities, the documents' formula: -sum(t log(y + delta)) / N.
 
     Parameters
@@ -543,17 +607,18 @@ def cross_entropy_error(y: Any, t: Any, delta: float = 1e-7) -> Any:
     >>> float(cross_entropy_error(y, 2))
     0.510825457099338
     """
-    y, t, are_labels = rows_and_targets("cross_entropy_error", y, t)
+    y, targets, are_labels = rows_and_targets("cross_entropy_error", y, t)
     if are_labels:
-        losses.require_in_range("cross_entropy_error", y, t)
-        loss = -np.sum(np.log(y[np.arange(len(t)), t] + delta)) / len(t)
+        losses.require_in_range("cross_entropy_error", y, targets)
+        loss = -np.sum(np.log(y[np.arange(len(targets)), targets] + delta)) / len(targets)
     else:
-        loss = -np.sum(t * np.log(y + delta)) / len(y)
+        loss = -np.sum(targets * np.log(y + delta)) / len(y)
     losses.warn_of_scores("cross_entropy_error", y, loss)
     return loss
 
 
-def softmax_cross_entropy(scores: Any, t: Any) -> Any:
+@like_operand
+def softmax_cross_entropy(scores: Any, t: Tensor | ArrayLike) -> Any:
     """Mean cross-entropy between softmax(scores) and the targets, in one operation and exact for any scores.
 
     Parameters

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cache
 from threading import Lock
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from tinygrad_kr.common.tracebacks import drop_own_frames
 from tinygrad_kr.engine.arrays import plain_array
@@ -23,6 +24,11 @@ from tinygrad_kr.engine.dispatch import (
 )
 from tinygrad_kr.engine.graph import Leaf, Node, mode, walk
 from tinygrad_kr.errors import DtypeError, GraphError, ShapeError, UnsupportedError
+
+if TYPE_CHECKING:
+    from tinygrad_kr.engine.operators import Operators
+else:
+    Operators = object  # the tables below fill in what it declares
 
 __all__ = ["Tensor", "raw"]
 
@@ -81,7 +87,7 @@ def _method(function: Any) -> Any:
 
 
 @final
-class Tensor:
+class Tensor(Operators):
     """An array that remembers how it was computed.
 
     NumPy functions and operators work on Tensors as on arrays. ``backward()`` on a scalar result fills ``grad`` of
@@ -128,8 +134,8 @@ class Tensor:
             "Tensor cannot be subclassed: operations look for exactly this class. Keep a Tensor as an attribute"
         )
 
-    def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
-        self.data: Any = data if type(data) is np.ndarray else array_of(data)
+    def __init__(self, data: ArrayLike | Tensor, requires_grad: bool = False, name: str | None = None) -> None:
+        self.data: NDArray[Any] = data if type(data) is np.ndarray else array_of(data)
         if self.data.dtype.kind not in "fiub":
             raise DtypeError(
                 f"Tensor: data must be real numbers, got dtype {self.data.dtype}.\n"
@@ -142,7 +148,7 @@ class Tensor:
             self.requires_grad = True
 
     @staticmethod
-    def of(data: Any, node: Node | None, version: list[int] | None = None) -> Tensor:
+    def of(data: NDArray[Any], node: Node | Leaf | None, version: list[int] | None = None) -> Tensor:
         """Make the Tensor of an operation's result, without the checks that data from outside need."""
         tensor = Tensor.__new__(Tensor)
         tensor.data = data
@@ -179,12 +185,12 @@ class Tensor:
         return not isinstance(self._node, Node)
 
     @property
-    def grad(self) -> Any:
+    def grad(self) -> NDArray[Any] | Any:  # or None: a checker that asked for the test would ask at every update
         """The gradient that ``backward()`` left here, an array of this Tensor's shape and dtype, or None."""
         return self._node.grad if isinstance(self._node, Leaf) else None
 
     @grad.setter
-    def grad(self, value: Any) -> None:
+    def grad(self, value: NDArray[Any] | Any) -> None:
         if isinstance(self._node, Leaf):
             self._node.grad = value
         elif value is not None:
@@ -192,7 +198,7 @@ class Tensor:
                 f"{self.label()} {self.shape} has no place for a gradient: it is no leaf that requires one"
             )
 
-    def backward(self, gradient: Any = None, *, retain_graph: bool = False) -> None:
+    def backward(self, gradient: ArrayLike | None = None, *, retain_graph: bool = False) -> None:
         """Add to ``grad`` of every leaf the gradient of this Tensor with respect to it.
 
         Parameters
@@ -249,7 +255,7 @@ class Tensor:
 
     # Changing values in place
 
-    def assign(self, value: Any) -> None:
+    def assign(self, value: ArrayLike | Tensor) -> None:
         """Write new values into ``data``, in place and outside the graph.
 
         A later ``backward()`` through a result that still needs the old values raises MutationError.
@@ -322,7 +328,7 @@ class Tensor:
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         return apply(function, args, kwargs)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         self._refuse_to_drop_gradient("an array", "t.data for the values, np.stack to join Tensors")
         return np.array(self.data, dtype=dtype, copy=copy)
 
@@ -342,32 +348,22 @@ class Tensor:
     @property
     def shape(self) -> tuple[int, ...]:
         """The size along each axis."""
-        return self.data.shape  # type: ignore[no-any-return]
+        return self.data.shape
 
     @property
-    def dtype(self) -> Any:
+    def dtype(self) -> np.dtype[Any]:
         """The dtype of ``data``."""
         return self.data.dtype
 
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return self.data.ndim  # type: ignore[no-any-return]
+        return self.data.ndim
 
     @property
     def size(self) -> int:
         """The number of elements."""
-        return self.data.size  # type: ignore[no-any-return]
-
-    @property
-    def T(self) -> Any:
-        """The Tensor with its axes reversed."""
-        return NUMPY[np.transpose](self)
-
-    @property
-    def mT(self) -> Any:
-        """The Tensor with its last two axes exchanged."""
-        return NUMPY[np.matrix_transpose](self)
+        return self.data.size
 
     def item(self) -> Any:
         """Return the value of a Tensor of one element as a Python number."""
@@ -377,38 +373,8 @@ class Tensor:
         """Return the values as nested lists."""
         return self.data.tolist()
 
-    def reshape(self, *shape: Any) -> Any:
-        """``numpy.reshape``; the shape as one tuple or as several numbers."""
-        return NUMPY[np.reshape](self, shape[0] if len(shape) == 1 else shape)
-
-    def flatten(self, *args: Any, **kwargs: Any) -> Any:
-        """Return a copy of the elements in a row; ``ravel`` shares memory where it can."""
-        return NUMPY[np.copy](apply(np.ravel, (self, *args), kwargs))
-
-    def transpose(self, *axes: Any) -> Any:
-        """``numpy.transpose``; the axes as one tuple or as several numbers."""
-        return NUMPY[np.transpose](self, (axes[0] if len(axes) == 1 else axes) or None)
-
-    def astype(self, dtype: Any) -> Any:
-        """Return the values in another dtype; the gradient comes back in this one."""
-        return NUMPY[np.astype](self, dtype)
-
-    sum, mean, prod, max, min, var, std = map(_method, (np.sum, np.mean, np.prod, np.max, np.min, np.var, np.std))
-    cumsum, cumprod, clip, dot, trace = map(_method, (np.cumsum, np.cumprod, np.clip, np.dot, np.trace))
-    ravel, squeeze, swapaxes, copy = map(_method, (np.ravel, np.squeeze, np.swapaxes, np.copy))
-    take, repeat, diagonal = map(_method, (np.take, np.repeat, np.diagonal))
-    argmax, argmin, argsort, all, any, round = map(
-        _method, (np.argmax, np.argmin, np.argsort, np.all, np.any, np.round)
-    )
-
-    def __getitem__(self, index: Any) -> Any:
-        return NUMPY[indexing](self, index)
-
     def __len__(self) -> int:
         return len(self.data)
-
-    def __iter__(self) -> Iterator[Any]:
-        return (self[i] for i in range(len(self)))
 
     def __bool__(self) -> bool:
         return bool(self.data)
@@ -418,31 +384,73 @@ class Tensor:
         return int(self.data)
 
     def __index__(self) -> int:
-        return self.data.__index__()  # type: ignore[no-any-return]
+        return self.data.__index__()
 
-    __neg__ = lambda self: NUMPY[np.negative](self)
-    __abs__ = lambda self: NUMPY[np.abs](self)
-    __pos__ = lambda self: NUMPY[np.positive](self)
-    __add__, __radd__, __iadd__ = _operator(np.add), _reflected(np.add), _in_place(np.add)
-    __sub__, __rsub__, __isub__ = _operator(np.subtract), _reflected(np.subtract), _in_place(np.subtract)
-    __mul__, __rmul__, __imul__ = _operator(np.multiply), _reflected(np.multiply), _in_place(np.multiply)
-    (__truediv__, __rtruediv__), __itruediv__ = _warning(np.divide), _in_place(np.divide)
-    (__pow__, __rpow__), __ipow__ = _warning(np.power), _in_place(np.power)
-    (__mod__, __rmod__), __imod__ = _warning(np.remainder), _in_place(np.remainder)
-    __floordiv__, __rfloordiv__ = _plain(np.floor_divide), _plain_reflected(np.floor_divide)
-    __divmod__ = lambda self, other: (self // other, self % other)
-    __rdivmod__ = lambda self, other: (other // self, other % self)
-    __matmul__, __rmatmul__ = _operator(np.matmul), _reflected(np.matmul)
-    __lt__, __le__ = _plain(np.less), _plain(np.less_equal)
-    __gt__, __ge__ = _plain(np.greater), _plain(np.greater_equal)
-    __eq__, __ne__ = _plain(np.equal), _plain(np.not_equal)
-    __and__, __rand__ = _plain(np.bitwise_and), _plain_reflected(np.bitwise_and)
-    __or__, __ror__ = _plain(np.bitwise_or), _plain_reflected(np.bitwise_or)
-    __xor__, __rxor__ = _plain(np.bitwise_xor), _plain_reflected(np.bitwise_xor)
-    __lshift__, __rlshift__ = _plain(np.left_shift), _plain_reflected(np.left_shift)
-    __rshift__, __rrshift__ = _plain(np.right_shift), _plain_reflected(np.right_shift)
-    __invert__ = lambda self: np.invert(self.data)
-    __hash__ = object.__hash__
+    if not TYPE_CHECKING:  # Operators declares their types
+
+        @property
+        def T(self) -> Any:
+            """The Tensor with its axes reversed."""
+            return NUMPY[np.transpose](self)
+
+        @property
+        def mT(self) -> Any:
+            """The Tensor with its last two axes exchanged."""
+            return NUMPY[np.matrix_transpose](self)
+
+        def reshape(self, *shape: Any) -> Any:
+            """``numpy.reshape``; the shape as one tuple or as several numbers."""
+            return NUMPY[np.reshape](self, shape[0] if len(shape) == 1 else shape)
+
+        def flatten(self, *args: Any, **kwargs: Any) -> Any:
+            """Return a copy of the elements in a row; ``ravel`` shares memory where it can."""
+            return NUMPY[np.copy](apply(np.ravel, (self, *args), kwargs))
+
+        def transpose(self, *axes: Any) -> Any:
+            """``numpy.transpose``; the axes as one tuple or as several numbers."""
+            return NUMPY[np.transpose](self, (axes[0] if len(axes) == 1 else axes) or None)
+
+        def astype(self, dtype: Any) -> Any:
+            """Return the values in another dtype; the gradient comes back in this one."""
+            return NUMPY[np.astype](self, dtype)
+
+        sum, mean, prod, max, min, var, std = map(_method, (np.sum, np.mean, np.prod, np.max, np.min, np.var, np.std))
+        cumsum, cumprod, clip, dot, trace = map(_method, (np.cumsum, np.cumprod, np.clip, np.dot, np.trace))
+        ravel, squeeze, swapaxes, copy = map(_method, (np.ravel, np.squeeze, np.swapaxes, np.copy))
+        take, repeat, diagonal = map(_method, (np.take, np.repeat, np.diagonal))
+        argmax, argmin, argsort, all, any, round = map(
+            _method, (np.argmax, np.argmin, np.argsort, np.all, np.any, np.round)
+        )
+
+        def __getitem__(self, index: Any) -> Any:
+            return NUMPY[indexing](self, index)
+
+        def __iter__(self) -> Iterator[Any]:
+            return (self[i] for i in range(len(self)))
+
+        __neg__ = lambda self: NUMPY[np.negative](self)
+        __abs__ = lambda self: NUMPY[np.abs](self)
+        __pos__ = lambda self: NUMPY[np.positive](self)
+        __add__, __radd__, __iadd__ = _operator(np.add), _reflected(np.add), _in_place(np.add)
+        __sub__, __rsub__, __isub__ = _operator(np.subtract), _reflected(np.subtract), _in_place(np.subtract)
+        __mul__, __rmul__, __imul__ = _operator(np.multiply), _reflected(np.multiply), _in_place(np.multiply)
+        (__truediv__, __rtruediv__), __itruediv__ = _warning(np.divide), _in_place(np.divide)
+        (__pow__, __rpow__), __ipow__ = _warning(np.power), _in_place(np.power)
+        (__mod__, __rmod__), __imod__ = _warning(np.remainder), _in_place(np.remainder)
+        __floordiv__, __rfloordiv__ = _plain(np.floor_divide), _plain_reflected(np.floor_divide)
+        __divmod__ = lambda self, other: (self // other, self % other)
+        __rdivmod__ = lambda self, other: (other // self, other % self)
+        __matmul__, __rmatmul__ = _operator(np.matmul), _reflected(np.matmul)
+        __lt__, __le__ = _plain(np.less), _plain(np.less_equal)
+        __gt__, __ge__ = _plain(np.greater), _plain(np.greater_equal)
+        __eq__, __ne__ = _plain(np.equal), _plain(np.not_equal)
+        __and__, __rand__ = _plain(np.bitwise_and), _plain_reflected(np.bitwise_and)
+        __or__, __ror__ = _plain(np.bitwise_or), _plain_reflected(np.bitwise_or)
+        __xor__, __rxor__ = _plain(np.bitwise_xor), _plain_reflected(np.bitwise_xor)
+        __lshift__, __rlshift__ = _plain(np.left_shift), _plain_reflected(np.left_shift)
+        __rshift__, __rrshift__ = _plain(np.right_shift), _plain_reflected(np.right_shift)
+        __invert__ = lambda self: np.invert(self.data)
+        __hash__ = object.__hash__
 
     # For people
 

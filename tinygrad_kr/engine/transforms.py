@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, Literal, Protocol, TypeVar, overload
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from tinygrad_kr.engine.dispatch import NUMPY
 from tinygrad_kr.engine.graph import Link, depends_on_earlier, mode, numbers, recording, walk
@@ -23,12 +24,58 @@ from tinygrad_kr.errors import ShapeError
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 
 Argnums = int | tuple[int, ...]
+Function = Callable[..., Any]
+K = TypeVar("K")
+Array = NDArray[Any]
+Mapped = dict[K, Array] | dict[K, Tensor] | dict[K, float]
+
+
+class Gradient(Protocol):
+    """The gradient with respect to the first argument, in its structure; of a Tensor, one where it is differentiable.
+
+    For a checker it has the type of the argument; only structures nested more than once are Any.
+    """
+
+    @overload
+    def __call__(self, x: float, /, *args: Any, **kwargs: Any) -> np.float64: ...
+    @overload
+    def __call__(self, x: Array, /, *args: Any, **kwargs: Any) -> Array: ...
+    @overload
+    def __call__(self, x: Tensor, /, *args: Any, **kwargs: Any) -> Tensor | Array: ...
+    @overload
+    def __call__(self, x: Mapped[K], /, *args: Any, **kwargs: Any) -> dict[K, Array]: ...
+    @overload
+    def __call__(self, x: Any, /, *args: Any, **kwargs: Any) -> Any: ...
+
+
+class ValueAndGradient(Protocol):
+    """The value and the gradient with respect to the first argument; see Gradient."""
+
+    @overload
+    def __call__(self, x: float, /, *args: Any, **kwargs: Any) -> tuple[np.floating[Any], np.float64]: ...
+    @overload
+    def __call__(self, x: Array, /, *args: Any, **kwargs: Any) -> tuple[np.floating[Any], Array]: ...
+    @overload
+    def __call__(self, x: Mapped[K], /, *args: Any, **kwargs: Any) -> tuple[np.floating[Any], dict[K, Array]]: ...
+    @overload
+    def __call__(self, x: Any, /, *args: Any, **kwargs: Any) -> tuple[Any, Any]: ...
+
+
+class Derivatives(Protocol):
+    """All derivatives with respect to the first argument: an array for an array."""
+
+    @overload
+    def __call__(self, x: float | Array, /, *args: Any, **kwargs: Any) -> Array: ...
+    @overload
+    def __call__(self, x: Tensor, /, *args: Any, **kwargs: Any) -> Tensor | Array: ...
+    @overload
+    def __call__(self, x: Any, /, *args: Any, **kwargs: Any) -> Any: ...
 
 
 class Trace:
     """One run of a function with its arguments made variables, ready to be walked backward."""
 
-    def __init__(self, f: Callable[..., Any], argnums: Argnums, args: tuple[Any, ...], kwargs: Any = None) -> None:
+    def __init__(self, f: Function, argnums: Argnums, args: tuple[Any, ...], kwargs: Any = None) -> None:
         numbered = (argnums,) if isinstance(argnums, int) else argnums or range(len(args))
         if any(not -len(args) <= i < len(args) for i in numbered):
             raise ShapeError(f"argnums={argnums}, but the function was called with {len(args)} arguments")
@@ -90,7 +137,13 @@ def lift(array: Any, link: Link, version: list[int] | None) -> Any:
     return array if link is None else Tensor.of(array, link, version)
 
 
-def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+@overload
+def value_and_grad(f: Function, argnums: Literal[0] = 0) -> ValueAndGradient: ...
+@overload
+def value_and_grad(f: Function, argnums: int) -> Callable[..., tuple[Any, Any]]: ...
+@overload
+def value_and_grad(f: Function, argnums: tuple[int, ...]) -> Callable[..., tuple[Any, tuple[Any, ...]]]: ...
+def value_and_grad(f: Function, argnums: Argnums = 0) -> Any:
     """Make a function that returns the value of f and its gradient.
 
     Parameters
@@ -137,7 +190,13 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[...,
     return function
 
 
-def grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+@overload
+def grad(f: Function, argnums: Literal[0] = 0) -> Gradient: ...
+@overload
+def grad(f: Function, argnums: int) -> Callable[..., Any]: ...
+@overload
+def grad(f: Function, argnums: tuple[int, ...]) -> Callable[..., tuple[Any, ...]]: ...
+def grad(f: Function, argnums: Argnums = 0) -> Any:
     """Make a function that returns the gradient of f; see ``value_and_grad``.
 
     Examples
@@ -157,7 +216,15 @@ def grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     return function
 
 
-def vjp(f: Callable[..., Any], *args: Any, argnums: Argnums = ()) -> tuple[Any, Callable[[Any], Any]]:
+@overload
+def vjp(
+    f: Function, *args: ArrayLike, argnums: tuple[int, ...] = ()
+) -> tuple[Any, Callable[[Any], tuple[Array, ...]]]: ...
+@overload
+def vjp(f: Function, *args: ArrayLike, argnums: int) -> tuple[Any, Callable[[Any], Array]]: ...
+@overload
+def vjp(f: Function, *args: Any, argnums: Argnums = ()) -> tuple[Any, Callable[[Any], Any]]: ...
+def vjp(f: Function, *args: Any, argnums: Argnums = ()) -> tuple[Any, Callable[[Any], Any]]:
     """Return f's value and the function that carries cotangents back: u -> u^T J.
 
     Parameters
@@ -212,7 +279,11 @@ def fitting(value: Any, cotangent: Any) -> Any:
     return cotangent
 
 
-def jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
+@overload
+def jvp(f: Function, primals: tuple[ArrayLike, ...], tangents: tuple[ArrayLike, ...]) -> tuple[Array, Array]: ...
+@overload
+def jvp(f: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]: ...
+def jvp(f: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
     """Return f's value and its directional derivative: J v.
 
     The vector-Jacobian product is linear in the cotangent; its transpose, found by walking it backward in turn, is the
@@ -245,7 +316,13 @@ def jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ..
     return value, grad(transposed)(zeros)
 
 
-def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+@overload
+def jacobian(f: Function, argnums: Literal[0] = 0) -> Derivatives: ...
+@overload
+def jacobian(f: Function, argnums: int) -> Callable[..., Any]: ...
+@overload
+def jacobian(f: Function, argnums: tuple[int, ...]) -> Callable[..., Any]: ...
+def jacobian(f: Function, argnums: Argnums = 0) -> Any:
     """Make a function that returns all first derivatives of f, one walk for each number in the value.
 
     Returns
@@ -288,7 +365,11 @@ def _stacked(parts: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     return np.reshape(np.stack(parts), shape) if parts else np.zeros(shape, dtype)
 
 
-def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+@overload
+def hessian(f: Function, argnums: Literal[0] = 0) -> Derivatives: ...
+@overload
+def hessian(f: Function, argnums: int) -> Callable[..., Any]: ...
+def hessian(f: Function, argnums: int = 0) -> Any:
     """Make a function that returns all second derivatives of a function that returns a single number.
 
     Examples
@@ -302,7 +383,11 @@ def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     return jacobian(grad(f, argnums), argnums)
 
 
-def hvp(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+@overload
+def hvp(f: Function, argnums: Literal[0] = 0) -> Gradient: ...
+@overload
+def hvp(f: Function, argnums: int) -> Callable[..., Any]: ...
+def hvp(f: Function, argnums: int = 0) -> Any:
     """Make a function that returns the product of f's Hessian with a vector, without the Hessian.
 
     Returns

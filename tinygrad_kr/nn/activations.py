@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from tinygrad_kr import functional as F
@@ -28,7 +27,7 @@ __all__ = [
 class _Activation(Module):
     """A function of ``functional`` without options."""
 
-    function: ClassVar[Callable[[Any], Any]]
+    function: ClassVar[F.LikeOperand[[]]]
 
     def forward(self, x: Any) -> Any:
         """Apply the function to x of any shape."""

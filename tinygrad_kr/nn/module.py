@@ -6,7 +6,7 @@ import copy
 import inspect
 from collections.abc import Iterator, Mapping
 from types import MethodType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,12 @@ __all__ = ["Module", "unused_parameters"]
 class _Sealing(type):
     """Notes that ``__init__`` is done, so that a new attribute from then on is known for a misspelt one."""
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        module = super().__call__(*args, **kwargs)
-        vars(module)["_built"] = True
-        return module
+    if not TYPE_CHECKING:  # a type checker then reads the arguments from __init__
+
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            module = super().__call__(*args, **kwargs)
+            vars(module)["_built"] = True
+            return module
 
     @property
     def __signature__(cls) -> inspect.Signature:
@@ -82,10 +84,14 @@ class Module(Branch, metaclass=_Sealing):
             f"{type(self).__name__} has no forward.\n  define it in the class: def forward(self, x): return ..."
         )
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Return ``forward`` of the arguments; an error that passes through says in which layer it arose."""
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Return ``forward`` of the arguments, and name the layer in an error that it raises.
+
+        Type checkers take the result for a Tensor; a class whose ``forward`` returns anything else declares
+        ``__call__`` anew, under ``TYPE_CHECKING``.
+        """
         try:
-            return self.forward(*args, **kwargs)
+            return self.forward(*args, **kwargs)  # type: ignore[no-any-return]
         except Exception as error:
             __tracebackhide__ = True  # for pytest and IPython
             self._locate(error)
