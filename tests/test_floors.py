@@ -17,7 +17,7 @@ FLOORS = (
     ("common",),
     ("engine",),
     ("primitives",),
-    ("parameters", "functional", "numerical"),
+    ("parameters", "functional", "numerical", "typing"),
     ("nn",),
     ("optim",),
     ("datasets", "saving", "diagram"),
