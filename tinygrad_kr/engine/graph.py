@@ -13,7 +13,7 @@ import operator
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextvars import ContextVar
 from functools import partial, wraps
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 from numpy import ndarray
@@ -24,10 +24,26 @@ from tinygrad_kr.errors import DtypeError, FreedGraphError, MutationError, Shape
 __all__ = ["Leaf", "Mode", "Node", "Switch", "mode", "no_grad", "walk"]
 
 Array = Any  # np.ndarray, or a Tensor while the walk itself is recorded
-Operation = Any  # a Primitive, from the floor above: its rules, and pull_back for those that ask for parameters
+
+
+class Operation(Protocol):
+    """What a graph asks of a Primitive, which is defined above it."""
+
+    name: str
+    last: int
+    rules: list[Any]
+    _defaults: dict[str, Any]  # of the static parameters
+
+    def label(self, position: int) -> str:
+        """Return what messages call an operand."""
+
+    def pull_back(self, node: Node, position: int, g: Array, wrap: Wrap | None) -> Array:
+        """Apply the rule of one operand."""
+
+
 P = ParamSpec("P")
 R = TypeVar("R")
-numbers = itertools.count(1)
+numbers: itertools.count[int] = itertools.count(1)
 
 
 class Mode(NamedTuple):
@@ -136,9 +152,9 @@ class Leaf:
     __slots__ = ("dtype", "grad", "number", "shape")
 
     def __init__(self, data: Any) -> None:
-        self.number = next(numbers)
+        self.number: int = next(numbers)
         self.shape: tuple[int, ...] = data.shape
-        self.dtype = data.dtype
+        self.dtype: np.dtype[Any] = data.dtype
         self.grad: Any = None
 
 
@@ -160,14 +176,16 @@ class Node:
         output: Any,
         guards: Sequence[tuple[list[int], int, int]],
     ) -> None:
-        self.number = next(numbers)
-        self.primitive = primitive
-        self.links = links
+        self.number: int = next(numbers)
+        self.primitive: Operation = primitive
+        self.links: Sequence[Any] = links
         self.saved: Any = saved  # the operands, the output, the residue; None where no rule asks for it
-        self.params = params
+        self.params: dict[str, Any] = params
         self.shape: tuple[int, ...] = output.shape
-        self.dtype = output.dtype
-        self.guards = guards  # version counter, its value then, and position of each operand that can change
+        self.dtype: np.dtype[Any] = output.dtype
+        self.guards: Sequence[tuple[list[int], int, int]] = (
+            guards  # version counter, its value then, and position of each operand that can change
+        )
         self.origin: Any = None  # set by debug(): where the operation was called, fingerprints of what it saved
 
     def check(self) -> None:

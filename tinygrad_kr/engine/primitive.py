@@ -78,16 +78,16 @@ class Primitive:
         residue: Callable[..., Any] | None = None,
         **rules: Rule | None,
     ) -> None:
-        self.name = name
-        self.forward = forward
-        self.expects = expects
-        self.real = real
-        self.residue = residue
-        self.operands = tuple(rules)
-        self.last = len(rules) - 1  # its rule also serves the operands that follow
+        self.name: str = name
+        self.forward: Callable[..., Any] = forward
+        self.expects: Callable[..., str] | None = expects
+        self.real: bool = real
+        self.residue: Callable[..., Any] | None = residue
+        self.operands: tuple[str, ...] = tuple(rules)
+        self.last: int = len(rules) - 1  # its rule also serves the operands that follow
         self._defaults = _keyword_defaults(forward)
-        self.known = ("shape", "position", *self._defaults)
-        self.rules = [_parsed(self, rule) if rule else None for rule in rules.values()]
+        self.known: tuple[str, ...] = ("shape", "position", *self._defaults)
+        self.rules: list[Any] = [_parsed(self, rule) if rule else None for rule in rules.values()]
         self._plans: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
         if isinstance(forward, np.ufunc):
             NUMPY.setdefault(forward, self)

@@ -127,7 +127,7 @@ class Tensor(Operators):
     """
 
     __slots__ = ("__weakref__", "_node", "_version", "data", "name")
-    base = None  # as an array that is nobody's view: Tensors are never changed behind each other's back
+    base: None = None  # as an array that is nobody's view: Tensors are never changed behind each other's back
 
     def __init_subclass__(cls) -> None:
         raise TypeError(
@@ -141,7 +141,7 @@ class Tensor(Operators):
                 f"Tensor: data must be real numbers, got dtype {self.data.dtype}.\n"
                 "  pass an array of floats, or of integers or booleans where no gradient is needed"
             )
-        self.name = name
+        self.name: str | None = name
         self._node: Node | Leaf | None = None
         self._version: list[int] | None = [0]  # counts changes in place; shared by views, None if none is allowed
         if requires_grad:

@@ -43,30 +43,34 @@ def _step_rule(g: Any) -> Any:
     return np.zeros_like(g)
 
 
-sigmoid = Primitive("sigmoid", _sigmoid, real=True, x=lambda g, y: g * y * (1 - y))
-relu = Primitive("relu", lambda x: np.maximum(x, 0), x=lambda g, y: g * np.sign(y))
-leaky_relu = Primitive(
+sigmoid: Primitive = Primitive("sigmoid", _sigmoid, real=True, x=lambda g, y: g * y * (1 - y))
+relu: Primitive = Primitive("relu", lambda x: np.maximum(x, 0), x=lambda g, y: g * np.sign(y))
+leaky_relu: Primitive = Primitive(
     "leaky_relu",
     lambda x, *, slope=0.01: np.maximum(x, 0) + slope * np.minimum(x, 0),
     real=True,
     x=lambda g, x, slope: np.where(x > 0, g, slope * g),
 )
-elu = Primitive(
+elu: Primitive = Primitive(
     "elu",
     lambda x, *, alpha=1.0: np.maximum(x, 0) + alpha * np.expm1(np.minimum(x, 0)),
     real=True,
     x=lambda g, x, alpha: np.where(x > 0, g, g * alpha * np.exp(np.minimum(x, 0))),
 )
-silu = Primitive("silu", lambda x: x * _sigmoid(x), real=True, x=lambda g, x: g * sigmoid(x) * (1 + x * sigmoid(-x)))
-gelu = Primitive(
+silu: Primitive = Primitive(
+    "silu", lambda x: x * _sigmoid(x), real=True, x=lambda g, x: g * sigmoid(x) * (1 + x * sigmoid(-x))
+)
+gelu: Primitive = Primitive(
     "gelu",
     lambda x: 0.5 * x * (1 + np.tanh(_gelu_slope(x))),
     real=True,
     x=lambda g, x: g * (0.5 * (1 + np.tanh(_gelu_slope(x))) + 0.5 * x * _tanh_slope(_gelu_slope(x)) * _gelu_bend(x)),
 )
-softplus = Primitive("softplus", lambda x: np.logaddexp(x, 0), real=True, x=lambda g, x: g * sigmoid(x))
-softsign = Primitive("softsign", lambda x: x / (1 + np.abs(x)), real=True, x=lambda g, x: g / (1 + np.abs(x)) ** 2)
-step = Primitive("step", lambda x: np.where(x > 0, np.ones_like(x), 0), x=_step_rule)
+softplus: Primitive = Primitive("softplus", lambda x: np.logaddexp(x, 0), real=True, x=lambda g, x: g * sigmoid(x))
+softsign: Primitive = Primitive(
+    "softsign", lambda x: x / (1 + np.abs(x)), real=True, x=lambda g, x: g / (1 + np.abs(x)) ** 2
+)
+step: Primitive = Primitive("step", lambda x: np.where(x > 0, np.ones_like(x), 0), x=_step_rule)
 
 
 @np.errstate(over="ignore")  # scores may be further apart than the largest number
@@ -82,14 +86,14 @@ def _log_softmax(x: Any, *, axis: int = -1) -> Any:
     return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
 
 
-softmax = Primitive(
+softmax: Primitive = Primitive(
     "softmax",
     _softmax,
     expects=valid_axis,
     real=True,
     x=lambda g, y, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)),
 )
-log_softmax = Primitive(
+log_softmax: Primitive = Primitive(
     "log_softmax",
     _log_softmax,
     expects=valid_axis,
@@ -103,7 +107,7 @@ def _logsumexp(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     return np.logaddexp.reduce(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
 
 
-logsumexp = Primitive(
+logsumexp: Primitive = Primitive(
     "logsumexp",
     _logsumexp,
     expects=valid_axis,

@@ -151,7 +151,7 @@ def images_and_filters(x: Any, w: Any, b: Any = None, **params: Any) -> str:
     )
 
 
-conv2d = Primitive(
+conv2d: Primitive = Primitive(
     "conv2d",
     _conv2d,
     expects=images_and_filters,
@@ -159,7 +159,7 @@ conv2d = Primitive(
     x=lambda g, w, shape, stride, padding: _to_images(g, w, shape, stride, padding),
     w=lambda g, x, shape, stride, padding: _to_filters(g, x, shape, stride, padding),
 )
-conv2d_with_bias = Primitive(
+conv2d_with_bias: Primitive = Primitive(
     "conv2d",
     _conv2d_with_bias,
     expects=images_and_filters,
@@ -238,13 +238,13 @@ def images(x: Any, size: Pair, **params: Any) -> str:
     return "x (N, channels, H, W), and a window within the padded image"
 
 
-max_pool2d = Primitive(
+max_pool2d: Primitive = Primitive(
     "max_pool2d",
     _max_pool2d,
     expects=images,
     x=lambda g, x, y, size, stride, padding: _to_largest(g, x, y, size, stride, padding),
 )
-avg_pool2d = Primitive(
+avg_pool2d: Primitive = Primitive(
     "avg_pool2d",
     _avg_pool2d,
     expects=images,

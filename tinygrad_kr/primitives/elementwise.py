@@ -23,23 +23,27 @@ def broadcasting(*shapes: tuple[int, ...], **params: Any) -> str:
 
 # Arithmetic
 
-add = Primitive("add", np.add, expects=broadcasting, a=lambda g: g, b=lambda g: g)
-subtract = Primitive("subtract", np.subtract, expects=broadcasting, a=lambda g: g, b=lambda g: -g)
-multiply = Primitive("multiply", np.multiply, expects=broadcasting, a=lambda g, b: g * b, b=lambda g, a: g * a)
-divide = Primitive("divide", np.divide, expects=broadcasting, a=lambda g, b: g / b, b=lambda g, b, y: -g * y / b)
-remainder = Primitive(
+add: Primitive = Primitive("add", np.add, expects=broadcasting, a=lambda g: g, b=lambda g: g)
+subtract: Primitive = Primitive("subtract", np.subtract, expects=broadcasting, a=lambda g: g, b=lambda g: -g)
+multiply: Primitive = Primitive(
+    "multiply", np.multiply, expects=broadcasting, a=lambda g, b: g * b, b=lambda g, a: g * a
+)
+divide: Primitive = Primitive(
+    "divide", np.divide, expects=broadcasting, a=lambda g, b: g / b, b=lambda g, b, y: -g * y / b
+)
+remainder: Primitive = Primitive(
     "remainder", np.remainder, expects=broadcasting, a=lambda g: g, b=lambda g, a, b: -g * np.floor_divide(a, b)
 )
-negative = Primitive("negative", np.negative, x=lambda g: -g)
-positive = Primitive("positive", np.positive, x=lambda g: g)
-reciprocal = Primitive("reciprocal", np.reciprocal, x=lambda g, y: -g * y * y)
-absolute = Primitive("abs", np.absolute, x=lambda g, x: g * np.sign(x))
-fabs = Primitive("fabs", np.fabs, x=lambda g, x: g * np.sign(x))
-sign = Primitive("sign", np.sign, x=lambda g: np.zeros_like(g))
-square = Primitive("square", np.square, x=lambda g, x: g * x * 2)
-sqrt = Primitive("sqrt", np.sqrt, x=lambda g, y: g / (2 * y))
-cbrt = Primitive("cbrt", np.cbrt, x=lambda g, y: g / (3 * y * y))
-hypot = Primitive(
+negative: Primitive = Primitive("negative", np.negative, x=lambda g: -g)
+positive: Primitive = Primitive("positive", np.positive, x=lambda g: g)
+reciprocal: Primitive = Primitive("reciprocal", np.reciprocal, x=lambda g, y: -g * y * y)
+absolute: Primitive = Primitive("abs", np.absolute, x=lambda g, x: g * np.sign(x))
+fabs: Primitive = Primitive("fabs", np.fabs, x=lambda g, x: g * np.sign(x))
+sign: Primitive = Primitive("sign", np.sign, x=lambda g: np.zeros_like(g))
+square: Primitive = Primitive("square", np.square, x=lambda g, x: g * x * 2)
+sqrt: Primitive = Primitive("sqrt", np.sqrt, x=lambda g, y: g / (2 * y))
+cbrt: Primitive = Primitive("cbrt", np.cbrt, x=lambda g, y: g / (3 * y * y))
+hypot: Primitive = Primitive(
     "hypot",
     np.hypot,
     expects=broadcasting,
@@ -49,14 +53,14 @@ hypot = Primitive(
 deg2rad, radians = (Primitive(f.__name__, f, x=lambda g: g * (np.pi / 180)) for f in (np.deg2rad, np.radians))
 rad2deg, degrees = (Primitive(f.__name__, f, x=lambda g: g * (180 / np.pi)) for f in (np.rad2deg, np.degrees))
 
-array_power = Primitive(
+array_power: Primitive = Primitive(
     "power",
     np.power,
     expects=broadcasting,
     a=lambda g, a, b: g * b * a ** np.where((a == 0) & (b == 0), 1, b - 1),
     b=lambda g, a, y: g * y * np.log(np.where(a == 0, 1, a)),
 )
-constant_power = Primitive(
+constant_power: Primitive = Primitive(
     "power",
     lambda x, *, exponent: np.power(x, exponent),
     x=lambda g, x, exponent: g * exponent * x ** (exponent - 1) if exponent else np.zeros_like(g),
@@ -77,14 +81,14 @@ def float_power(a: Any, b: Any) -> Any:
 
 # Exponentials and logarithms
 
-exp = Primitive("exp", np.exp, x=lambda g, y: g * y)
-exp2 = Primitive("exp2", np.exp2, x=lambda g, y: g * y * np.log(2))
-expm1 = Primitive("expm1", np.expm1, x=lambda g, x: g * np.exp(x))
-log = Primitive("log", np.log, x=lambda g, x: g / x)
-log2 = Primitive("log2", np.log2, x=lambda g, x: g / (x * np.log(2)))
-log10 = Primitive("log10", np.log10, x=lambda g, x: g / (x * np.log(10)))
-log1p = Primitive("log1p", np.log1p, x=lambda g, x: g / (1 + x))
-logaddexp = Primitive(
+exp: Primitive = Primitive("exp", np.exp, x=lambda g, y: g * y)
+exp2: Primitive = Primitive("exp2", np.exp2, x=lambda g, y: g * y * np.log(2))
+expm1: Primitive = Primitive("expm1", np.expm1, x=lambda g, x: g * np.exp(x))
+log: Primitive = Primitive("log", np.log, x=lambda g, x: g / x)
+log2: Primitive = Primitive("log2", np.log2, x=lambda g, x: g / (x * np.log(2)))
+log10: Primitive = Primitive("log10", np.log10, x=lambda g, x: g / (x * np.log(10)))
+log1p: Primitive = Primitive("log1p", np.log1p, x=lambda g, x: g / (1 + x))
+logaddexp: Primitive = Primitive(
     "logaddexp",
     np.logaddexp,
     expects=broadcasting,
@@ -94,25 +98,25 @@ logaddexp = Primitive(
 
 # Trigonometry
 
-sin = Primitive("sin", np.sin, x=lambda g, x: g * np.cos(x))
-cos = Primitive("cos", np.cos, x=lambda g, x: -g * np.sin(x))
-tan = Primitive("tan", np.tan, x=lambda g, y: g * (1 + y * y))
-arcsin = Primitive("arcsin", np.arcsin, x=lambda g, x: g / np.sqrt((1 - x) * (1 + x)))
-arccos = Primitive("arccos", np.arccos, x=lambda g, x: -g / np.sqrt((1 - x) * (1 + x)))
-arctan = Primitive("arctan", np.arctan, x=lambda g, x: g / (1 + x * x))
-arctan2 = Primitive(
+sin: Primitive = Primitive("sin", np.sin, x=lambda g, x: g * np.cos(x))
+cos: Primitive = Primitive("cos", np.cos, x=lambda g, x: -g * np.sin(x))
+tan: Primitive = Primitive("tan", np.tan, x=lambda g, y: g * (1 + y * y))
+arcsin: Primitive = Primitive("arcsin", np.arcsin, x=lambda g, x: g / np.sqrt((1 - x) * (1 + x)))
+arccos: Primitive = Primitive("arccos", np.arccos, x=lambda g, x: -g / np.sqrt((1 - x) * (1 + x)))
+arctan: Primitive = Primitive("arctan", np.arctan, x=lambda g, x: g / (1 + x * x))
+arctan2: Primitive = Primitive(
     "arctan2",
     np.arctan2,
     expects=broadcasting,
     a=lambda g, a, b: g * b / (a * a + b * b),
     b=lambda g, a, b: -g * a / (a * a + b * b),
 )
-sinh = Primitive("sinh", np.sinh, x=lambda g, x: g * np.cosh(x))
-cosh = Primitive("cosh", np.cosh, x=lambda g, x: g * np.sinh(x))
-tanh = Primitive("tanh", np.tanh, x=lambda g, y: g * (1 - y * y))
-arcsinh = Primitive("arcsinh", np.arcsinh, x=lambda g, x: g / np.hypot(x, 1))
-arccosh = Primitive("arccosh", np.arccosh, x=lambda g, x: g / np.sqrt((x - 1) * (x + 1)))
-arctanh = Primitive("arctanh", np.arctanh, x=lambda g, x: g / ((1 - x) * (1 + x)))
+sinh: Primitive = Primitive("sinh", np.sinh, x=lambda g, x: g * np.cosh(x))
+cosh: Primitive = Primitive("cosh", np.cosh, x=lambda g, x: g * np.sinh(x))
+tanh: Primitive = Primitive("tanh", np.tanh, x=lambda g, y: g * (1 - y * y))
+arcsinh: Primitive = Primitive("arcsinh", np.arcsinh, x=lambda g, x: g / np.hypot(x, 1))
+arccosh: Primitive = Primitive("arccosh", np.arccosh, x=lambda g, x: g / np.sqrt((x - 1) * (x + 1)))
+arctanh: Primitive = Primitive("arctanh", np.arctanh, x=lambda g, x: g / ((1 - x) * (1 + x)))
 
 # Choices
 
@@ -132,7 +136,7 @@ maximum, minimum, fmax, fmin = (
     )
     for ufunc in (np.maximum, np.minimum, np.fmax, np.fmin)
 )
-select = Primitive(
+select: Primitive = Primitive(
     "where",
     np.where,
     expects=broadcasting,
@@ -140,7 +144,7 @@ select = Primitive(
     a=lambda g, condition: np.where(condition, g, 0),
     b=lambda g, condition: np.where(condition, 0, g),
 )
-constant_clip = Primitive(
+constant_clip: Primitive = Primitive(
     "clip",
     lambda x, *, low, high: np.clip(x, low, high),
     expects=broadcasting,
@@ -170,9 +174,9 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
 
 # The same values in another form
 
-identity = Primitive("identity", lambda x: np.asarray(x).view(), x=lambda g: g)
-copy = Primitive("copy", lambda x, *, order="K": np.array(x, order=order, copy=True), x=lambda g: g)
-cast = Primitive("astype", lambda x, *, dtype: np.asarray(x).astype(dtype), x=lambda g: g)
+identity: Primitive = Primitive("identity", lambda x: np.asarray(x).view(), x=lambda g: g)
+copy: Primitive = Primitive("copy", lambda x, *, order="K": np.array(x, order=order, copy=True), x=lambda g: g)
+cast: Primitive = Primitive("astype", lambda x, *, dtype: np.asarray(x).astype(dtype), x=lambda g: g)
 
 
 def astype(x: Any, dtype: Any, copy: bool = True) -> Any:

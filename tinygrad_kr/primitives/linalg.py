@@ -33,7 +33,7 @@ def _summed_outer(x: Any, g: Any) -> Any:
     return np.dot(x.T, g)
 
 
-matrix_product = Primitive(
+matrix_product: Primitive = Primitive(
     "matmul",
     np.matmul,
     expects=inner_dimensions,
@@ -42,7 +42,7 @@ matrix_product = Primitive(
 )
 
 
-linear = Primitive(
+linear: Primitive = Primitive(
     "linear",
     lambda x, w, b: np.dot(x, w) + b,
     expects=lambda x, w, b: f"x (..., in), w (in, out), b (out,), got {x}, {w}, {b}",
@@ -106,13 +106,13 @@ def vdot(a: Any, b: Any) -> Any:
 MANY_PRODUCTS = 30_000
 """From here on, finding and calling a product of matrices takes less time than NumPy's own loop."""
 
-einsum_of_one = Primitive(
+einsum_of_one: Primitive = Primitive(
     "einsum",
     lambda x, *, terms, result: np.einsum(f"{terms}->{result}", x),
     expects=lambda x, terms, result: f"one letter for each axis, got {terms!r}",
     x=lambda g, shape, terms, result: _einsum_back(g, result, terms, shape),
 )
-einsum_of_two = Primitive(
+einsum_of_two: Primitive = Primitive(
     "einsum",
     lambda a, b, *, of_a, of_b, result: _contracted([of_a, of_b], result, a, b),
     expects=lambda a, b, of_a, of_b, result: (
@@ -196,27 +196,27 @@ def square_matrices(a: tuple[int, ...], *rest: tuple[int, ...]) -> str:
     )
 
 
-inv = Primitive("inv", np.linalg.inv, expects=square_matrices, a=lambda g, y: -y.mT @ g @ y.mT)
-det = Primitive(
+inv: Primitive = Primitive("inv", np.linalg.inv, expects=square_matrices, a=lambda g, y: -y.mT @ g @ y.mT)
+det: Primitive = Primitive(
     "det",
     np.linalg.det,
     expects=square_matrices,
     a=lambda g, a, y: np.expand_dims(g, (-2, -1)) * _cofactors(a, y),
 )
-log_abs_det = Primitive(
+log_abs_det: Primitive = Primitive(
     "slogdet",
     lambda a: np.linalg.slogdet(a)[1],
     expects=square_matrices,
     a=lambda g, a: np.expand_dims(g, (-2, -1)) * np.linalg.inv(a).mT,
 )
-solve_matrix = Primitive(
+solve_matrix: Primitive = Primitive(
     "solve",
     np.linalg.solve,
     expects=square_matrices,
     a=lambda g, a, y: -np.linalg.solve(a.mT, g) @ y.mT,
     b=lambda g, a: np.linalg.solve(a.mT, g),
 )
-cholesky = Primitive(
+cholesky: Primitive = Primitive(
     "cholesky",
     lambda a: np.linalg.cholesky(a),
     expects=square_matrices,

@@ -73,7 +73,7 @@ def require_in_range(name: str, scores: Any, labels: Any) -> None:
         )
 
 
-label_cross_entropy = Primitive(
+label_cross_entropy: Primitive = Primitive(
     "softmax_cross_entropy",
     _label_cross_entropy,
     residue=_residue,

@@ -71,13 +71,13 @@ def _inverse_std(x: Any, axis: Axis, eps: float) -> Any:
     return 1 / np.sqrt(var + eps)
 
 
-sum = Primitive(
+sum: Primitive = Primitive(
     "sum",
     lambda x, *, axis=None, keepdims=False: np.add.reduce(x, axis=axis, keepdims=keepdims),
     expects=valid_axis,
     x=lambda g, shape, axis, keepdims: spread(g, shape, axis, keepdims),
 )
-mean = Primitive(
+mean: Primitive = Primitive(
     "mean",
     lambda x, *, axis=None, keepdims=False: np.mean(x, axis=axis, keepdims=keepdims),
     expects=valid_axis,
@@ -91,13 +91,13 @@ standardize = Primitive(
     residue=_inverse_std,
     x=lambda g, y, r, axis: r * (g - np.mean(g, axis, keepdims=True) - y * np.mean(g * y, axis, keepdims=True)),
 )
-max = Primitive(
+max: Primitive = Primitive(
     "max",
     lambda x, *, axis=None, keepdims=False: np.max(x, axis=axis, keepdims=keepdims),
     expects=valid_axis,
     x=lambda g, x, y, axis, keepdims: _if_extreme(g, x, y, axis, keepdims),
 )
-min = Primitive(
+min: Primitive = Primitive(
     "min",
     lambda x, *, axis=None, keepdims=False: np.min(x, axis=axis, keepdims=keepdims),
     expects=valid_axis,
@@ -105,7 +105,7 @@ min = Primitive(
 )
 
 
-euclidean_norm = Primitive(
+euclidean_norm: Primitive = Primitive(
     "norm",
     lambda x, *, axis=None, keepdims=False: np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims)),
     expects=valid_axis,
@@ -158,13 +158,13 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
 # Running forms
 
 
-running_sum = Primitive(
+running_sum: Primitive = Primitive(
     "cumsum",
     lambda x, *, axis: np.cumsum(x, axis=axis),
     expects=valid_axis,
     x=lambda g, axis: np.flip(np.cumsum(np.flip(g, axis), axis=axis), axis),
 )
-running_product = Primitive(
+running_product: Primitive = Primitive(
     "cumprod",
     lambda x, *, axis: np.cumprod(x, axis=axis),
     expects=valid_axis,
@@ -188,7 +188,7 @@ def _exclusive_cumprod(x: Any) -> Any:
     return np.concatenate([np.ones_like(x[:1]), np.cumprod(x[:-1], axis=0)])
 
 
-product = Primitive(
+product: Primitive = Primitive(
     "prod",
     lambda x: np.prod(x, axis=0),
     x=lambda g, x: g * _exclusive_cumprod(x) * np.flip(_exclusive_cumprod(np.flip(x, 0)), 0),

@@ -21,37 +21,37 @@ def axes_of(axis: Any, ndim: int) -> list[int]:
 
 # Another shape
 
-reshaped = Primitive(
+reshaped: Primitive = Primitive(
     "reshape",
     lambda x, *, to: np.reshape(x, to),
     expects=lambda x, to: f"a shape of {math.prod(x)} elements, got {to}",
     x=lambda g, shape: np.reshape(g, shape),
 )
-transposed = Primitive(
+transposed: Primitive = Primitive(
     "transpose",
     lambda x, *, axes=None: np.transpose(x, axes),
     expects=lambda x, axes=None: f"a permutation of the {len(x)} axes, got {axes}",
     x=lambda g, axes: np.transpose(g, None if axes is None else np.argsort(np.mod(axes, len(axes)))),
 )
-swapped = Primitive(
+swapped: Primitive = Primitive(
     "swapaxes",
     lambda x, *, one, other: np.swapaxes(x, one, other),
     expects=lambda x, one, other: f"axes from {-len(x)} to {len(x) - 1}, got {one} and {other}",
     x=lambda g, one, other: np.swapaxes(g, one, other),
 )
-expanded = Primitive(
+expanded: Primitive = Primitive(
     "expand_dims",
     lambda x, *, axis: np.expand_dims(x, axis),
     expects=lambda x, axis: f"axes of the result, got {axis}",
     x=lambda g, shape: np.reshape(g, shape),
 )
-squeezed = Primitive(
+squeezed: Primitive = Primitive(
     "squeeze",
     lambda x, *, axis=None: np.squeeze(x, axis),
     expects=lambda x, axis=None: f"axes of size 1, got axis={axis}",
     x=lambda g, shape: np.reshape(g, shape),
 )
-broadcast = Primitive(
+broadcast: Primitive = Primitive(
     "broadcast_to",
     lambda x, *, to: np.broadcast_to(x, to),
     expects=lambda x, to: f"a shape that broadcasting can make of it, got {to}",
@@ -87,7 +87,7 @@ def is_basic(index: Any) -> bool:
     return all(part is None or part is Ellipsis or type(part) in (int, slice) for part in parts)
 
 
-indexed = Primitive(
+indexed: Primitive = Primitive(
     "indexing",
     lambda x, *, index: x[index],
     expects=lambda x, index: f"an index that fits the shape {x}",
@@ -195,12 +195,12 @@ def triu(m: Any, k: int = 0) -> Any:
     return np.where(np.tri(rows, columns, k - 1, dtype=bool), 0, m)
 
 
-rolled = Primitive(
+rolled: Primitive = Primitive(
     "roll",
     lambda x, *, shift, axis: np.roll(x, shift, axis),
     x=lambda g, shift, axis: np.roll(g, np.negative(shift).tolist(), axis),
 )
-padded = Primitive(
+padded: Primitive = Primitive(
     "pad",
     lambda x, *, width, values: np.pad(x, width, constant_values=values),
     expects=lambda x, width, values: f"a pair of widths for each of {len(x)} axes, got {width}",
@@ -222,7 +222,7 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: 
 
 # Several arrays
 
-joined = Primitive(
+joined: Primitive = Primitive(
     "concatenate",
     lambda *parts, axis, starts: np.concatenate(parts, axis),
     expects=lambda *parts, axis, starts: f"the same shape except along axis {axis}",
