@@ -45,8 +45,8 @@ class Broken(Exception):
 class PropertyChecks:
     """Checks of the exact properties, one after the other.
 
-    ``first`` is the gradient at the start; ``second`` is the second point, once there is one. With
-    ``already_wrong`` the gradient is not judged there.
+    ``first`` is the gradient at the start; ``second`` is the second point, once there is one. With ``already_wrong``
+    the gradient is not judged there.
     """
 
     problem: Problem
