@@ -1,4 +1,4 @@
-"""The harness around the measurements: exact properties, budgets, models put back. None of it accuses what is right."""
+"""The harness around the measurements: exact properties, budgets, models put back. No right gradient fails for it."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_the_second_point_names_the_parameters_of_a_model() -> None:
     assert f"the second point: params['w'] = np.array({second.tolist()})" in str(report)
 
 
-def test_a_gradient_function_that_refuses_far_away_points_is_not_accused() -> None:
+def test_a_gradient_function_that_refuses_far_away_points_does_not_fail() -> None:
     def gradient(p: Array, v: Array) -> Array:
         if p[0] > p[1]:
             raise RuntimeError("not in order")
@@ -363,7 +363,7 @@ def test_no_check_takes_more_evaluations_than_allowed(limit: int, mode: Any) -> 
             assert "stale cache (the evaluations or the time allowed are used up)" in str(report)
 
 
-def test_a_right_gradient_is_not_accused_for_want_of_evaluations() -> None:
+def test_a_right_gradient_does_not_fail_for_want_of_evaluations() -> None:
     f, gradient = lambda x: np.abs(x) ** 1.5 + 1e-3 * np.maximum(x, 0), None
     for limit in range(1, 120, 7):
         assert check_gradients(f, MIXED, gradient=gradient, max_evaluations=limit).verdict in (PASS, INCONCLUSIVE)

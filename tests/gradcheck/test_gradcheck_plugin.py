@@ -453,13 +453,13 @@ def test_a_control_that_is_not_wrong_is_missed(mode: str, monkeypatch: pytest.Mo
     assert "was missed" in session.negative_control(mode)
 
 
-def test_checks_that_accuse_what_is_right_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    accused = SimpleNamespace(passed=False, verdict=Verdict.FAIL, reason="a whim")
-    monkeypatch.setattr(session, "_control_report", lambda mode, factor: accused)
+def test_checks_that_fail_what_is_right_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = SimpleNamespace(passed=False, verdict=Verdict.FAIL, reason="a whim")
+    monkeypatch.setattr(session, "_control_report", lambda mode, factor: failed)
     assert "the right gradient of np.tanh was judged FAIL in mode full" in session.negative_control("full")
 
 
-def test_an_accusation_of_another_element_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_of_another_element_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Report, "worst", property(lambda report: report.findings[0]))
     assert "was missed" in session.negative_control("full")
 

@@ -328,14 +328,16 @@ def test_points_where_the_gradient_is_zero_are_not_held_against_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("claimed", "estimate", "bar", "excused"),
+    ("claimed", "estimate", "bar", "stationary"),
     [(0.0, 1e-13, 1e-12, True), (0.0, 0.0, 1e-3, False), (0.0, 1e-7, 1e-8, False), (1e-9, 0.0, 1e-8, False)],
 )
-def test_only_zeros_measured_as_zeros_are_excused(claimed: float, estimate: float, bar: float, excused: bool) -> None:
+def test_only_zeros_measured_as_zeros_are_stationary(
+    claimed: float, estimate: float, bar: float, stationary: bool
+) -> None:
     seen = Finding("x", (0,), Verdict.INCONCLUSIVE, claimed, estimate, bar)
     passed = Finding("x", (1,), Verdict.PASS, 1.0, 1.0, 1e-12)
     drowned = Finding("x", (2,), Verdict.INCONCLUSIVE, 1.0, 1.0, 1e-2)
-    for findings, expected in (([seen, passed], excused), ([seen, drowned], False), ([passed], False)):
+    for findings, expected in (([seen, passed], stationary), ([seen, drowned], False), ([passed], False)):
         report: Any = types.SimpleNamespace(findings=findings, resolution=1e-5)
         assert properties._is_stationary(report) is expected
 
