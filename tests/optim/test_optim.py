@@ -663,7 +663,7 @@ def test_arguments_of_schedules(make: Callable[[], Any], error: type[Exception],
         make()
 
 
-@pytest.mark.parametrize("module", ["base", "sgd", "adaptive", "clipping", "schedules"])
+@pytest.mark.parametrize("module", ["optimizer", "sgd", "adaptive", "clipping", "schedules"])
 def test_the_examples_run(module: str) -> None:
     result = doctest.testmod(importlib.import_module(f"tinygrad_kr.optim.{module}"))
     assert result.failed == 0
