@@ -1,6 +1,6 @@
 """Functions to call by name: activations, losses, and layers without state.
 
-They work on Tensors and on plain arrays alike. The names are those of the documents and of the field.
+They work on Tensors and on plain arrays alike. The names are those of the study notes and of the field.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def sigmoid(x: Any) -> Any:
 
     Notes
     -----
-    Documents 002 and 004. The derivative is y (1 - y).
+    Study notes 002 and 004. The derivative is y (1 - y).
 
     Examples
     --------
@@ -94,7 +94,7 @@ def sigmoid(x: Any) -> Any:
 
 @like_operand
 def tanh(x: Any) -> Any:
-    """Squash to (-1, 1), as ``numpy.tanh`` does (document 004). The derivative is 1 - y**2.
+    """Squash to (-1, 1), as ``numpy.tanh`` does (study note 004). The derivative is 1 - y**2.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def tanh(x: Any) -> Any:
 
 @like_operand
 def relu(x: Any) -> Any:
-    """Pass what is positive, max(x, 0) (document 004). The derivative at 0 is 0.
+    """Pass what is positive, max(x, 0) (study note 004). The derivative at 0 is 0.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def relu(x: Any) -> Any:
 
 @like_operand
 def leaky_relu(x: Any, slope: float = 0.01) -> Any:
-    """Pass what is positive, and a little of what is not: x if x > 0, else slope * x (document 004).
+    """Pass what is positive, and a little of what is not: x if x > 0, else slope * x (study note 004).
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Any:
 
 @like_operand
 def identity(x: Any) -> Any:
-    """Return x as it is: the output activation of regression (document 004).
+    """Return x as it is: the output activation of regression (study note 004).
 
     Examples
     --------
@@ -148,7 +148,7 @@ def identity(x: Any) -> Any:
 
 @like_operand
 def step(x: Any) -> Any:
-    """Fire or not: 1 if x > 0, else 0 (document 004, the perceptron).
+    """Fire or not: 1 if x > 0, else 0 (study note 004, the perceptron).
 
     Its gradient is 0 everywhere, so a network cannot learn through it; under ``debug()`` the attempt warns.
 
@@ -283,7 +283,7 @@ def softmax(x: Any, axis: int = -1) -> Any:
 
     Notes
     -----
-    Documents 002 and 004. The vector-Jacobian product is y * (g - sum(g * y)).
+    Study notes 002 and 004. The vector-Jacobian product is y * (g - sum(g * y)).
 
     Examples
     --------
@@ -536,7 +536,7 @@ def sum_squares_error(y: Any, t: Tensor | ArrayLike) -> Any:
 
     Notes
     -----
-    Documents 000, 001 and 002. Documents 003 and 004 call it MSE; it is not a mean.
+    Study notes 000, 001 and 002. Study notes 003 and 004 call it MSE; it is not a mean.
 
     Examples
     --------
@@ -576,7 +576,7 @@ def mean_squared_error(y: Any, t: Tensor | ArrayLike) -> Any:
 
 @like_operand
 def cross_entropy_error(y: Any, t: Tensor | ArrayLike, delta: float = 1e-7) -> Any:
-    """Cross-entropy of probabilities, the documents' formula: -sum(t log(y + delta)) / N.
+    """Cross-entropy of probabilities, the study notes' formula: -sum(t log(y + delta)) / N.
 
     Parameters
     ----------
@@ -597,7 +597,7 @@ def cross_entropy_error(y: Any, t: Tensor | ArrayLike, delta: float = 1e-7) -> A
 
     Notes
     -----
-    Documents 000 to 004, their batch forms with N = y.shape[0].
+    Study notes 000 to 004, their batch forms with N = y.shape[0].
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Derivatives by moving the input a little: slow, simple, and the judge of every exact gradient.
 
 Nothing here knows a graph or a Tensor: ``f`` is any function, so what comes out is a second opinion on a
-gradient. The functions keep the names, the arguments and the step of document 002, 4.3 and 4.4.
+gradient. The functions keep the names, the arguments and the step of study note 002, 4.3 and 4.4.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["gradient_descent", "numerical_diff", "numerical_gradient"]
 FloatArray = NDArray[np.floating[Any]]
 Progress = Callable[[Iterable[int]], Iterable[int]]
 STEP = 1e-4
-"""The documents' h."""
+"""The study notes' h."""
 
 
 @overload
@@ -28,7 +28,7 @@ def numerical_diff(f: Callable[[Any], Any], x: float, h: float = ...) -> float: 
 @overload
 def numerical_diff(f: Callable[[Any], Any], x: NDArray[Any], h: float = ...) -> NDArray[np.float64]: ...
 def numerical_diff(f: Callable[[Any], Any], x: ArrayLike, h: float = STEP) -> float | NDArray[np.float64]:
-    """Differentiate a function of one variable by the central difference (document 002, 4.3.1).
+    """Differentiate a function of one variable by the central difference (study note 002, 4.3.1).
 
     ``(f(x + h) - f(x - h)) / (2 * h)``, where ``2 * h`` is the distance that the rounded points really have.
 
@@ -79,7 +79,7 @@ def numerical_diff(f: Callable[[Any], Any], x: ArrayLike, h: float = STEP) -> fl
 def numerical_gradient(
     f: Callable[[Any], SupportsFloat], x: FloatArray, h: float = STEP, *, progress: Progress | None = None
 ) -> NDArray[np.float64]:
-    """Differentiate a scalar function of an array, one element at a time (document 002, 4.4).
+    """Differentiate a scalar function of an array, one element at a time (study note 002, 4.4).
 
     Element i of the result is ``(f(x + h e_i) - f(x - h e_i)) / (2 * h)``, where ``2 * h`` is the distance
     that the rounded points really have. `x` itself is moved and put back, so `f` may use its argument or read
@@ -167,7 +167,7 @@ def gradient_descent(
     gradient: Callable[[Any], ArrayLike] | None = None,
     return_path: bool = False,
 ) -> FloatArray | tuple[FloatArray, FloatArray]:
-    """Walk downhill: ``x = x - lr * gradient(x)``, `step_num` times (document 002, 4.4.1).
+    """Walk downhill: ``x = x - lr * gradient(x)``, `step_num` times (study note 002, 4.4.1).
 
     Parameters
     ----------

@@ -47,8 +47,8 @@ class Origin:
     __slots__ = ("fingerprints", "where")
 
     def __init__(self, node: Node) -> None:
-        self.where = calling_line()
-        self.fingerprints = [fingerprint(array) for array in node.saved or ()]
+        self.where: str = calling_line()
+        self.fingerprints: list[int] = [fingerprint(array) for array in node.saved or ()]
 
     def check(self, node: Node) -> None:
         """Raise if an array that the Node saved was changed."""

@@ -81,13 +81,13 @@ class Trace:
             raise ShapeError(f"argnums={argnums}, but the function was called with {len(args)} arguments")
         chosen = [i % len(args) for i in numbered]
         is_recorded = mode.get().recording
-        self.since = next(numbers)
+        self.since: int = next(numbers)
         with recording():
             variables = [tree_map(variable, args[i]) if i in chosen else args[i] for i in range(len(args))]
             self.output = f(*variables, **(kwargs or {}))
-        self.variables = tuple(variables[i] for i in chosen)
+        self.variables: tuple[Any, ...] = tuple(variables[i] for i in chosen)
         roots = {y._node for y in tree_leaves(self.output) if isinstance(y, Tensor) and y.requires_grad}
-        self.depends_on_outside = is_recorded and depends_on_earlier(roots, self.since)
+        self.depends_on_outside: bool = is_recorded and depends_on_earlier(roots, self.since)
 
     def pull_back(self, cotangents: Any) -> tuple[Any, ...]:
         """Return the vector-Jacobian product with respect to each variable."""

@@ -82,7 +82,7 @@ class Conv2d(Module):
         positive("Conv2d", c_in=c_in, c_out=c_out, height=height, width=width)
         self.stride, self.padding = stride, padding
         self.W = weights("Conv2d", (c_out, c_in, height, width), init, rng, dtype)
-        self.b = Tensor(np.zeros(c_out, dtype), requires_grad=True, name="b") if bias else None
+        self.b: Tensor | None = Tensor(np.zeros(c_out, dtype), requires_grad=True, name="b") if bias else None
 
     def options(self) -> str:
         """Return channels, size, and what is not the default."""

@@ -99,7 +99,7 @@ def he_uniform(shape: tuple[int, ...], rng: np.random.Generator, slope: float = 
 
 
 def fixed(std: float = 0.01) -> Initializer:
-    """Return the documents' choice: draw from N(0, std**2), whatever the size of the layer (document 002, 4.5.1).
+    """Return the study notes' choice: draw from N(0, std**2), whatever the size of the layer (study note 002, 4.5.1).
 
     Examples
     --------

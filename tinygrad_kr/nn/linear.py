@@ -48,7 +48,7 @@ class Linear(Module):
 
     Notes
     -----
-    Document 002, 4.5; the book, section 5.6.
+    Study note 002, 4.5; the book, section 5.6.
 
     Examples
     --------
@@ -73,7 +73,7 @@ class Linear(Module):
     ) -> None:
         positive("Linear", n_in=n_in, n_out=n_out)
         self.W = weights("Linear", (n_in, n_out), init, rng, dtype)
-        self.b = Tensor(np.zeros(n_out, dtype), requires_grad=True, name="b") if bias else None
+        self.b: Tensor | None = Tensor(np.zeros(n_out, dtype), requires_grad=True, name="b") if bias else None
 
     def options(self) -> str:
         """Return the sizes."""
@@ -144,7 +144,7 @@ class Sequential(Module):
                     f"Sequential: layer {i} must be a Module, got {name or type(layer).__name__}.\n"
                     "  pass instances, such as nn.ReLU(), not classes or functions"
                 )
-        self.layers = list(layers)
+        self.layers: list[Module] = list(layers)
 
     def forward(self, x: Any) -> Any:
         """Return what the last layer makes of what those before it made of x."""
@@ -200,7 +200,7 @@ class Dropout(Module):
         if not 0 <= p < 1:
             raise ValueError(f"Dropout: p is the probability to drop, at least 0 and less than 1; got {p}")
         self.p = p
-        self.rng = generator("Dropout", rng)
+        self.rng: np.random.Generator = generator("Dropout", rng)
 
     def options(self) -> str:
         """Return p."""

@@ -63,7 +63,7 @@ class AdaGrad(Optimizer):
     """
 
     def __init__(self, params: Any, lr: float = 0.01, *, eps: float = 1e-10, weight_decay: float = 0.0) -> None:
-        self.eps = number(eps, "eps", "AdaGrad")
+        self.eps: float = number(eps, "eps", "AdaGrad")
         super().__init__(params, lr, weight_decay, state=("sum_of_squares",))
 
     def update(self, w: Array, g: Array, work: Pair, state: tuple[Array, ...]) -> None:
@@ -125,8 +125,8 @@ class RMSprop(Optimizer):
     def __init__(
         self, params: Any, lr: float = 0.01, *, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0
     ) -> None:
-        self.alpha = number(alpha, "alpha", "RMSprop", below=1)
-        self.eps = number(eps, "eps", "RMSprop")
+        self.alpha: float = number(alpha, "alpha", "RMSprop", below=1)
+        self.eps: float = number(eps, "eps", "RMSprop")
         super().__init__(params, lr, weight_decay, state=("mean_square",))
 
     def update(self, w: Array, g: Array, work: Pair, state: tuple[Array, ...]) -> None:
@@ -211,7 +211,7 @@ class Adam(Optimizer):
             raise ValueError(f"{kind}: betas must be two numbers, such as (0.9, 0.999), got {betas!r}")
         beta1, beta2 = betas
         self.betas = number(beta1, "beta1", kind, below=1), number(beta2, "beta2", kind, below=1)
-        self.eps = number(eps, "eps", kind)
+        self.eps: float = number(eps, "eps", kind)
         super().__init__(params, lr, weight_decay, state=("first_moment", "second_moment", "step"))
 
     def update(self, w: Array, g: Array, work: Pair, state: tuple[Array, ...]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_kr.common.arguments import number
+from tinygrad_kr.engine.tensor import Tensor
 from tinygrad_kr.errors import DtypeError, ShapeError
 from tinygrad_kr.optim.checks import gradient_of, named_tensors
 from tinygrad_kr.parameters import mismatches
@@ -77,10 +78,10 @@ class Optimizer:
 
     def __init__(self, params: Any, lr: float, weight_decay: float = 0.0, state: Sequence[str] = ()) -> None:
         self._kind = type(self).__name__
-        self.params = named_tensors(params, self._kind)
+        self.params: dict[str, Tensor] = named_tensors(params, self._kind)
         self.lr = lr
-        self.weight_decay = number(weight_decay, "weight_decay", self._kind)
-        self.steps = 0
+        self.weight_decay: float = number(weight_decay, "weight_decay", self._kind)
+        self.steps: int = 0
         self._state: dict[str, dict[str, Array]] = {
             name: {key: np.zeros((), np.int64) if key == "step" else np.zeros_like(p.data) for key in state}
             for name, p in self.params.items()

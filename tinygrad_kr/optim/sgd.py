@@ -73,7 +73,7 @@ class SGD(Optimizer):
     def __init__(
         self, params: Any, lr: float, *, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0
     ) -> None:
-        self.momentum = number(momentum, "momentum", "SGD", below=1)
+        self.momentum: float = number(momentum, "momentum", "SGD", below=1)
         self.nesterov = nesterov
         if nesterov and self.momentum == 0:
             raise ValueError("SGD: nesterov=True needs a momentum, for example momentum=0.9")

@@ -1,4 +1,4 @@
-"""Activation functions (documents 002 and 004, and the field's common ones).
+"""Activation functions (study notes 002 and 004, and the field's common ones).
 
 At their kinks: relu'(0) = 0, leaky_relu'(0) = slope, elu'(0) = alpha.
 """
