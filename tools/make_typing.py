@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+import tinygrad_kr.primitives  # noqa: F401 - fills the tables
 from tinygrad_kr.engine.dispatch import NUMPY, indexing
 
 FOLDER = Path(__file__).parents[1] / "tinygrad_kr" / "typing" / "numpy"
