@@ -38,8 +38,8 @@ LEARNING_RATES = {
 OPTIMIZERS = {"sgd": 0.1, "momentum": 0.02, "adagrad": 0.02, "rmsprop": 0.001, "adam": 0.002, "adamw": 0.002}
 """Each with a learning rate that suits it."""
 SCHEDULES = ("none", "step", "cosine")
-OF_TWO_LAYER = {"hidden": 100, "activation": "relu", "loss": "softmax_cross_entropy"}
-OF_LAYERS = {"optimizer": "adam", "schedule": "cosine", "warm_up": None}
+OF_TWO_LAYER: dict[str, Any] = {"hidden": 100, "activation": "relu", "loss": "softmax_cross_entropy"}
+OF_LAYERS: dict[str, Any] = {"optimizer": "adam", "schedule": "cosine", "warm_up": None}
 ANEW = {"resume", "model", "epochs", "data", "quiet"}
 """What may stand beside --resume."""
 EPILOG = f"""\

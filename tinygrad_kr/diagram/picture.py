@@ -36,6 +36,11 @@ class Picture:
         The number of operations that the limit left out.
     """
 
+    boxes: list[Box]
+    edges: list[Edge]
+    left_out: int
+    lang: str
+
     def __init__(self, boxes: list[Box], edges: list[Edge], left_out: int, lang: str) -> None:
         self.boxes, self.edges, self.left_out, self.lang = boxes, edges, left_out, lang
 

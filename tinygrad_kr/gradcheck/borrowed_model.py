@@ -19,6 +19,9 @@ __all__ = ["BorrowedModel"]
 class BorrowedModel:
     """The parameters of a model, or of none, by name; NumPy's arrays and any framework's tensors alike."""
 
+    model: object
+    parameters: dict[str, Any]
+
     def __init__(self, model: object) -> None:
         self.model, self.parameters = model, _named_parameters(model)
         self.written: dict[int, Vector] = {}

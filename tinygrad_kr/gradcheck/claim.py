@@ -38,6 +38,13 @@ FURTHER = (2.0**-8, 2.0**-3)
 class Claim:
     """A claimed slope along a line, and estimates of it."""
 
+    sampler: Sampler
+    line: Line
+    claimed: float
+    quick: bool
+    scale: float
+    aim: float
+
     def __init__(self, sampler: Sampler, line: Line, claimed: float, norm: float, quick: bool) -> None:
         self.sampler, self.line, self.claimed, self.quick = sampler, line, claimed, quick
         self.scale = max(norm, abs(claimed))

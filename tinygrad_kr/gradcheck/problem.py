@@ -46,6 +46,19 @@ class Problem:
     Every call gets copies, so that changes that a user's function makes to them do not reach the next call.
     """
 
+    f: Callable[..., Any]
+    user_gradient: Any
+    evaluations: int
+    gradient_calls: int
+    budget: Budget
+    lasted: dict[str, float]
+    input_names: tuple[str, ...]
+    inputs: tuple[Any, ...]
+    model: BorrowedModel
+    parameters: dict[str, Any]
+    first_parameter: int
+    checked: set[int]
+
     def __init__(self, f: Callable[..., Any], inputs: tuple[Any, ...], gradient: Any, model: Any) -> None:
         self.f, self.user_gradient = f, gradient
         self.variables: list[Variable] = []

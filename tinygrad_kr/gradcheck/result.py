@@ -47,8 +47,14 @@ class Result:
         The inputs and parameters, by name, at which the property *stale cache* looked too; empty if it did not.
     """
 
-    seconds, evaluations, gradient_calls = 0.0, 0, 0
-    mode, resolution = "full", 1e-5
+    problem: Problem
+    seed: int | None
+    cotangent: object
+    seconds: float = 0.0
+    evaluations: int = 0
+    gradient_calls: int = 0
+    mode: str = "full"
+    resolution: float = 1e-5
     sampler: Sampler | None = None
 
     def __init__(self, problem: Problem, seed: int | None, cotangent: object = None) -> None:

@@ -21,6 +21,8 @@ CONFIRMING = 2.0 ** np.array([2, 6, 10, 14, 18, 22, 26, 30])
 class Steps:
     """Adds estimates to a claim, with one step after the other."""
 
+    coarser_left: int
+
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
         self.coarser_left = 2

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinygrad_kr import functional as F
 from tinygrad_kr.engine.graph import no_grad
@@ -106,6 +107,13 @@ class TwoLayerNet(Module):
     >>> {name: g.shape for name, g in grads.items()}
     {'W1': (4, 5), 'b1': (5,), 'W2': (5, 3), 'b2': (3,)}
     """
+
+    activation: Callable[..., Any]
+    loss_function: Callable[..., Any]
+    W1: Tensor
+    b1: Tensor
+    W2: Tensor
+    b2: Tensor
 
     def __init__(
         self,
@@ -232,6 +240,8 @@ class Perceptron:
     >>> outputs.round(2), outputs > 0.5
     (array([-0.16,  0.3 ,  0.37,  0.83]), array([False, False, False,  True]))
     """
+
+    weights: NDArray[np.float64]
 
     def __init__(
         self,

@@ -44,55 +44,55 @@ class ReLU(_Activation):
     array([0., 2.])
     """
 
-    function = F.relu
+    function: ClassVar[F.LikeOperand[[]]] = F.relu
 
 
 class Sigmoid(_Activation):
     """1 / (1 + exp(-x)): ``functional.sigmoid``."""
 
-    function = F.sigmoid
+    function: ClassVar[F.LikeOperand[[]]] = F.sigmoid
 
 
 class Tanh(_Activation):
     """``functional.tanh``."""
 
-    function = F.tanh
+    function: ClassVar[F.LikeOperand[[]]] = F.tanh
 
 
 class SELU(_Activation):
     """Scaled ELU: ``functional.selu``."""
 
-    function = F.selu
+    function: ClassVar[F.LikeOperand[[]]] = F.selu
 
 
 class GELU(_Activation):
     """x times the normal distribution function, in its tanh form: ``functional.gelu``."""
 
-    function = F.gelu
+    function: ClassVar[F.LikeOperand[[]]] = F.gelu
 
 
 class SiLU(_Activation):
     """x sigmoid(x): ``functional.silu``."""
 
-    function = F.silu
+    function: ClassVar[F.LikeOperand[[]]] = F.silu
 
 
 class Softplus(_Activation):
     """log(1 + exp(x)): ``functional.softplus``."""
 
-    function = F.softplus
+    function: ClassVar[F.LikeOperand[[]]] = F.softplus
 
 
 class Softsign(_Activation):
     """x / (1 + abs(x)): ``functional.softsign``."""
 
-    function = F.softsign
+    function: ClassVar[F.LikeOperand[[]]] = F.softsign
 
 
 class Identity(_Activation):
     """x: ``functional.identity``."""
 
-    function = F.identity
+    function: ClassVar[F.LikeOperand[[]]] = F.identity
 
 
 class LeakyReLU(Module):

@@ -65,6 +65,9 @@ class Conv2d(Module):
     (2, 8, 28, 28)
     """
 
+    stride: int | tuple[int, int]
+    padding: int | tuple[int, int]
+
     def __init__(
         self,
         c_in: int,
@@ -106,6 +109,10 @@ class Conv2d(Module):
 
 class _Pool2d(Module):
     """What the poolings share: the window."""
+
+    size: int | tuple[int, int]
+    stride: int | tuple[int, int] | None
+    padding: int | tuple[int, int]
 
     def __init__(self, size: Pair = 2, stride: Pair | None = None, padding: Pair = 0) -> None:
         self.size, self.stride, self.padding = size, stride, padding

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinygrad_kr.engine.tensor import Tensor, raw
 from tinygrad_kr.errors import ShapeError
@@ -57,6 +58,7 @@ class BatchNorm(Module):
     Examples
     --------
     >>> import numpy as np
+    from numpy.typing import NDArray
     >>> from tinygrad_kr import nn
     >>> layer = nn.BatchNorm(2)
     >>> layer(np.array([[1.0, 10.0], [3.0, 30.0]])).data.round(3)
@@ -65,6 +67,13 @@ class BatchNorm(Module):
     >>> layer.running_mean, layer.running_var
     (array([0.2, 2. ]), array([ 1.1, 20.9]))
     """
+
+    momentum: float
+    eps: float
+    gamma: Tensor
+    beta: Tensor
+    running_mean: NDArray[Any]
+    running_var: NDArray[Any]
 
     def __init__(self, n: int, momentum: float = 0.9, eps: float = 1e-5, *, dtype: Any = np.float64) -> None:
         positive("BatchNorm", n=n)
@@ -143,11 +152,16 @@ class LayerNorm(Module):
     Examples
     --------
     >>> import numpy as np
+    from numpy.typing import NDArray
     >>> from tinygrad_kr import nn
     >>> nn.LayerNorm(2)(np.array([[1.0, 3.0], [10.0, 30.0]])).data.round(3)
     array([[-1.,  1.],
            [-1.,  1.]])
     """
+
+    eps: float
+    gamma: Tensor
+    beta: Tensor
 
     def __init__(self, n: int, eps: float = 1e-5, *, dtype: Any = np.float64) -> None:
         positive("LayerNorm", n=n)

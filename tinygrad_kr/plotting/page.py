@@ -66,6 +66,8 @@ class Page:
         If matplotlib is not installed.
     """
 
+    font: str | None
+
     def __init__(self, size: tuple[float, float], lang: str) -> None:
         if lang not in LANGUAGES:
             raise ValueError(f"lang must be one of {', '.join(map(repr, LANGUAGES))}, got {lang!r}")

@@ -50,7 +50,11 @@ hypot: Primitive = Primitive(
     a=lambda g, a, y: g * a / np.where(y == 0, 1, y),
     b=lambda g, b, y: g * b / np.where(y == 0, 1, y),
 )
+deg2rad: Primitive
+radians: Primitive
 deg2rad, radians = (Primitive(f.__name__, f, x=lambda g: g * (np.pi / 180)) for f in (np.deg2rad, np.radians))
+rad2deg: Primitive
+degrees: Primitive
 rad2deg, degrees = (Primitive(f.__name__, f, x=lambda g: g * (180 / np.pi)) for f in (np.rad2deg, np.degrees))
 
 array_power: Primitive = Primitive(
@@ -126,6 +130,10 @@ def _if_chosen(g: Any, mine: Any, other: Any, y: Any) -> Any:
     return np.where(y == mine, np.where(mine == other, g / 2, g), 0)
 
 
+maximum: Primitive
+minimum: Primitive
+fmax: Primitive
+fmin: Primitive
 maximum, minimum, fmax, fmin = (
     Primitive(
         ufunc.__name__,

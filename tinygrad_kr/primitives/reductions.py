@@ -83,7 +83,7 @@ mean: Primitive = Primitive(
     expects=valid_axis,
     x=lambda g, shape, axis, keepdims: spread(divided(g, reduced_count(shape, axis)), shape, axis, keepdims),
 )
-standardize = Primitive(
+standardize: Primitive = Primitive(
     "standardize",
     _standardize,
     expects=valid_axis,

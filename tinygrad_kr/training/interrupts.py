@@ -16,6 +16,8 @@ class Interrupts:
     own is installed, or outside the main thread, where Ctrl-C never arrives.
     """
 
+    pending: bool
+
     def __enter__(self) -> Self:
         self.pending = False
         self._installed = (

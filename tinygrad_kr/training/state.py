@@ -69,6 +69,14 @@ class TrainingState:
         What ``places`` held after the epoch with the smallest validation loss.
     """
 
+    model: Any
+    optimizer: Optimizer
+    rng: np.random.Generator
+    owner: Any
+    initial_lr: float
+    epoch: int
+    steps: int
+
     def __init__(self, model: Any, optimizer: Optimizer, rng: np.random.Generator) -> None:
         self.model, self.optimizer, self.rng = model, optimizer, rng
         self.owner = getattr(model, "__self__", model)
@@ -105,6 +113,8 @@ class Snapshot:
     finite : dict of str to ndarray
         The buffers that were finite when they were found. A mask of -inf is not, and need not be.
     """
+
+    finite: dict[str, NDArray[Any]]
 
     def __init__(self, run: TrainingState) -> None:
         buffers = dict(getattr(run.owner, "named_buffers", dict)())

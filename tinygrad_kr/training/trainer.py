@@ -108,6 +108,15 @@ class Trainer(TrainingState):
     True
     """
 
+    callbacks: tuple[Callable[[Row], object], ...]
+    metrics: dict[str, Metric]
+    loss: Callable[[Any, Any], Any]
+    schedule: Callable[[int], float] | None
+    clip: float | None
+    progress: bool
+    every: int
+    patience: int | None
+
     def __init__(
         self,
         model: Any,
