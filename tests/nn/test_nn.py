@@ -943,3 +943,13 @@ def test_a_small_net_of_images_learns() -> None:
     )
     losses = descend(net, x, t, steps=40, lr=0.3)
     assert losses[-1] < 0.2 * losses[0] and nn.unused_parameters(net) == []
+
+
+def test_params_take_updates_in_place_and_nothing_else() -> None:
+    layer = nn.Linear(2, 3, rng=np.random.default_rng(0))
+    before = layer.W.data.copy()
+    with no_grad():
+        layer.params["W"] -= 0.5
+    np.testing.assert_array_equal(layer.W.data, before - 0.5)
+    with pytest.raises(TypeError, match=r"params\['W'\] = ... does not reach the model"):
+        layer.params["W"] = Tensor(before, requires_grad=True)

@@ -107,8 +107,8 @@ class Module(Branch, metaclass=_Sealing):
 
     @property
     def params(self) -> dict[str, Tensor]:
-        """The parameters by name."""
-        return by_name(self.named_parameters())
+        """The parameters by name; to replace one, set the attribute of its Module."""
+        return _Parameters(by_name(self.named_parameters()))
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Yield name and Tensor of each parameter once, in order of assignment."""
@@ -256,6 +256,18 @@ class Module(Branch, metaclass=_Sealing):
             note = f"in layer {name!r} of {type(self).__name__}: {origin.title()}"
             error.add_note(note)
         error._layer = origin, note
+
+
+class _Parameters(dict[str, Tensor]):
+    """Parameters by name. Assigning another Tensor would not reach the Module, and is refused."""
+
+    def __setitem__(self, name: str, value: Tensor) -> None:
+        if value is not self.get(name):  # what ``params[name] -= step`` assigns is the parameter itself
+            raise TypeError(
+                f"params[{name!r}] = ... does not reach the model: params is a dict made anew at each access.\n"
+                f"  set the attribute, as in model.{name} = Tensor(..., requires_grad=True), or write values with "
+                f"params[{name!r}].assign(values)"
+            )
 
 
 def unused_parameters(model: Module) -> list[str]:
