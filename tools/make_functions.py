@@ -17,7 +17,9 @@ from tinygrad_kr.engine.primitive import Primitive
 GROUPS = {
     "elementwise": "Element by element · 원소별",
     "reductions": "Along axes · 축 방향",
-    "shaping": "Shape and indexing · 모양과 인덱싱",
+    "shaping": "Shape · 모양",
+    "indexing": "Indexing · 인덱싱",
+    "einsum": "Einstein summation · 아인슈타인 합",
     "linalg": "Linear algebra · 선형 대수",
 }
 PAGE = Path(__file__).parents[1] / "docs" / "functions.md"

@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as hnp
 
 from tinygrad_kr import Primitive
 from tinygrad_kr import functional as F
-from tinygrad_kr.primitives import convolution, elementwise, shaping
+from tinygrad_kr.primitives import convolution, elementwise, indexing
 
 Array = Any
 Shape = tuple[int, ...]
@@ -888,7 +888,7 @@ CATALOGUE = [
     unary("squeeze", np.squeeze, layouts=squeezable()),
     unary("broadcast_to", np.broadcast_to, layouts=enlargeable()),
     unary("indexing", lambda x, index: x[index], layouts=depending(small_shapes, index=indices)),
-    unary("scatter", shaping.scattered, reference=reference_scatter, layouts=scatterings()),
+    unary("scatter", indexing.scattered, reference=reference_scatter, layouts=scatterings()),
     # Losses
     binary(
         "sum_squares_error",

@@ -16,9 +16,11 @@ from tinygrad_kr.nn.activations import (
     Softsign,
     Tanh,
 )
+from tinygrad_kr.nn.containers import Flatten, Sequential
 from tinygrad_kr.nn.convolution import AvgPool2d, Conv2d, MaxPool2d
+from tinygrad_kr.nn.dropout import Dropout
 from tinygrad_kr.nn.inspection import layer_outputs
-from tinygrad_kr.nn.linear import Dropout, Flatten, Linear, Sequential
+from tinygrad_kr.nn.linear import Linear
 from tinygrad_kr.nn.module import Module, unused_parameters
 from tinygrad_kr.nn.normalization import BatchNorm, LayerNorm
 

@@ -1,9 +1,7 @@
-"""Layers: linear, flattening, one after the other, dropout."""
+"""The linear layer."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,10 +10,10 @@ from tinygrad_kr import functional as F
 from tinygrad_kr.engine.tensor import Tensor
 from tinygrad_kr.errors import ShapeError
 from tinygrad_kr.nn.init import Initializer, he_normal
-from tinygrad_kr.nn.making import generator, positive, weights
+from tinygrad_kr.nn.making import positive, weights
 from tinygrad_kr.nn.module import Module
 
-__all__ = ["Dropout", "Flatten", "Linear", "Sequential"]
+__all__ = ["Linear"]
 
 
 class Linear(Module):
@@ -89,127 +87,3 @@ class Linear(Module):
                 f"  x {np.shape(x)},  W {self.W.shape}\n  expected x (..., {self.W.shape[0]}){hint}"
             )
         return np.dot(x, self.W) if self.b is None else F.linear(x, self.W, self.b)
-
-
-class Flatten(Module):
-    """Lay out all but the first axis in one: from images to what Linear takes.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> Flatten()(np.ones((2, 3, 4, 5))).shape
-    (2, 60)
-    """
-
-    def forward(self, x: Any) -> Any:
-        """Return x of shape (N, ...) as (N, features)."""
-        shape = np.shape(x)
-        if not shape:
-            raise ShapeError("Flatten(): expected x of shape (N, ...), got a single number")
-        return np.reshape(x, (shape[0], math.prod(shape[1:])))
-
-
-class Sequential(Module):
-    """Modules, one after the other.
-
-    Parameters
-    ----------
-    *layers : Module
-        They are named layers.0, layers.1 and so on.
-
-    Raises
-    ------
-    TypeError
-        If one is no Module.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from tinygrad_kr import nn
-    >>> net = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))
-    >>> net(np.ones((2, 4))).shape
-    (2, 3)
-    >>> net
-    Sequential(): 43 parameters
-      layers.0: Linear(4, 5)  25  W (4, 5), b (5,)
-      layers.1: ReLU()
-      layers.2: Linear(5, 3)  18  W (5, 3), b (3,)
-    """
-
-    def __init__(self, *layers: Module) -> None:
-        for i, layer in enumerate(layers):
-            if not isinstance(layer, Module):
-                name = getattr(layer, "__name__", None)
-                raise TypeError(
-                    f"Sequential: layer {i} must be a Module, got {name or type(layer).__name__}.\n"
-                    "  pass instances, such as nn.ReLU(), not classes or functions"
-                )
-        self.layers: list[Module] = list(layers)
-
-    def forward(self, x: Any) -> Any:
-        """Return what the last layer makes of what those before it made of x."""
-        for layer in self.layers:
-            x = layer(x)
-        return x
-
-    def __len__(self) -> int:
-        return len(self.layers)
-
-    def __bool__(self) -> bool:
-        return True  # a model, also if it has no layers
-
-    def __getitem__(self, i: int) -> Module:
-        return self.layers[i]
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self.layers)
-
-
-class Dropout(Module):
-    """Set a random part of the activations to 0 while training, so that none is relied upon.
-
-    What stays is divided by 1 - p, so that its mean stays what it was; in evaluation x passes unchanged.
-
-    Parameters
-    ----------
-    p : float in [0, 1)
-        The probability of 0, as in the field; 0 drops nothing.
-    rng : numpy.random.Generator, optional
-        Draws what stays. Layers may share one.
-
-    Raises
-    ------
-    ValueError
-        If p is not in [0, 1).
-
-    Notes
-    -----
-    Srivastava et al. 2014; the book, section 6.4.3, scales in evaluation instead.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> layer = Dropout(0.5, rng=np.random.default_rng(1))
-    >>> layer(np.ones(6))
-    array([0., 2., 2., 2., 0., 0.])
-    >>> layer.eval()(np.ones(6))
-    array([1., 1., 1., 1., 1., 1.])
-    """
-
-    def __init__(self, p: float = 0.5, *, rng: np.random.Generator | None = None) -> None:
-        if not 0 <= p < 1:
-            raise ValueError(f"Dropout: p is the probability to drop, at least 0 and less than 1; got {p}")
-        self.p = p
-        self.rng: np.random.Generator = generator("Dropout", rng)
-
-    def options(self) -> str:
-        """Return p."""
-        return f"{self.p:g}"
-
-    def forward(self, x: Any) -> Any:
-        """Return x of any shape, some of it 0 and the rest larger; in evaluation, x."""
-        if not self.training or self.p == 0:
-            return x
-        stays = self.rng.random(np.shape(x), dtype=np.float32) >= self.p
-        dtype = x.dtype if hasattr(x, "dtype") and x.dtype.kind == "f" else np.float64
-        return x * (stays / np.asarray(1 - self.p, dtype))

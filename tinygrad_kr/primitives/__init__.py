@@ -3,7 +3,9 @@
 from tinygrad_kr.primitives import (
     activations,
     convolution,
+    einsum,
     elementwise,
+    indexing,
     linalg,
     losses,
     reductions,
@@ -14,7 +16,9 @@ from tinygrad_kr.primitives import (
 __all__ = [
     "activations",
     "convolution",
+    "einsum",
     "elementwise",
+    "indexing",
     "linalg",
     "losses",
     "reductions",
