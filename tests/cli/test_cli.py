@@ -233,7 +233,7 @@ def test_without_the_extra_it_trains_and_says_what_to_install(folder: Path) -> N
 
 
 def test_the_defaults_are_those_that_reach_94_percent() -> None:
-    assert vars(TrainOptions.given({})) == {
+    assert vars(TrainOptions.from_arguments({})) == {
         "model": "two-layer",
         "epochs": 20,
         "batch_size": 100,

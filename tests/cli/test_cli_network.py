@@ -95,7 +95,7 @@ def test_it_checks_trains_and_writes(model: str, capsys: pytest.CaptureFixture[s
 def test_the_sizes_of_the_networks() -> None:
     sizes = {}
     for name in ("mlp", "cnn"):
-        net = networks.NETWORKS[name].build(TrainOptions.given({"model": name}), np.random.default_rng(0))
+        net = networks.NETWORKS[name].build(TrainOptions.from_arguments({"model": name}), np.random.default_rng(0))
         sizes[name] = sum(parameter.size for _, parameter in net.named_parameters())
     assert sizes == {"mlp": 235_146, "cnn": 61_706}  # LeNet-5 as it is usually built
 

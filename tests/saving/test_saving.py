@@ -393,7 +393,10 @@ def test_a_file_keeps_its_mode(path: Path, mode: int) -> None:
     [
         ("graph.svg", lambda path: draw(Tensor([1.0], requires_grad=True) * 2).save(path)),
         ("page.html", lambda path: pages.write(path, "<p>")),
-        ("settings.json", lambda path: write_settings(path.parent, TrainOptions.given({}), "digits", None, None)),
+        (
+            "settings.json",
+            lambda path: write_settings(path.parent, TrainOptions.from_arguments({}), "digits", None, None),
+        ),
     ],
 )
 def test_what_else_is_written_keeps_its_mode_and_is_whole(

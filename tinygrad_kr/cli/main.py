@@ -122,7 +122,7 @@ def _say_versions(verbose: bool) -> None:
 
 
 def _fail(reason: object, status: int) -> int:
-    """Say in one line what went wrong; return the exit status."""
+    """Print an error in one line; return the exit status."""
     if isinstance(reason, OSError) and reason.strerror:
         reason = f"{reason.filename}: {reason.strerror}" if reason.filename else reason.strerror
     print("tinygrad_kr: error:", *str(reason).split(), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What the commands share: errors, kinds of options, words for the terminal."""
+"""Errors, types of options and printing, which the commands share."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ SYNONYMS = {
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that raises UsageError, with the option that was probably meant."""
+    """A parser that raises UsageError, and suggests the option closest to an unknown one."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Refuse here, where the options of a command are known, what is none of them."""
+        """Parse the arguments; raise UsageError, with a suggestion, for those that no option takes."""
         known, unknown = super().parse_known_args(args, namespace)
         if unknown:
             meant = (self._meant(word.partition("=")[0].replace("_", "-")) for word in unknown)
@@ -74,12 +74,12 @@ class Parser(argparse.ArgumentParser):
         return synonym if synonym in own else nearest(word, own) if word.startswith("--") else None
 
     def error(self, message: str) -> NoReturn:
-        """Refuse the arguments."""
+        """Raise UsageError."""
         raise UsageError(message)
 
 
 def add_option(parser: argparse.ArgumentParser, name: str, help: str, **settings: Any) -> None:
-    """Add an option that says its default, if it has one worth saying."""
+    """Add an option whose help shows its default, if it has one."""
     default = settings.get("default")
     untold = default is None or default is False or default is argparse.SUPPRESS
     parser.add_argument(name, help=help if untold else f"{help} (default: {default})", **settings)
@@ -135,7 +135,7 @@ def silent(*_: object) -> None:
 
 @contextmanager
 def noted() -> Iterator[None]:
-    """Print what is warned of as notes."""
+    """Print warnings as notes until the ``with`` block ends."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *_, **__: note(str(message))
@@ -143,5 +143,5 @@ def noted() -> Iterator[None]:
 
 
 def note(missing: MissingExtraError | str, instead: str = "") -> None:
-    """Say in one line what is missing and how to get it."""
+    """Print a note of one line, for instance how to install what is missing."""
     print("tinygrad_kr: note:", " ".join(str(missing).split()) + instead, file=sys.stderr)

@@ -92,7 +92,7 @@ def images(path: Path, invert: bool | None = None) -> NDArray[np.float64]:
 
 
 def light_border(image: NDArray[np.float64]) -> float:
-    """Return which share of the border is of the lighter half of an image; of a blank image 0."""
+    """Return the fraction of border pixels lighter than the middle of the image's range; 0 for a blank image."""
     border = np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
     low, high = image.min(), image.max()
     return float(np.mean(border > (low + high) / 2)) if high - low >= INK else 0.0

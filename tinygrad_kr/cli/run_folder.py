@@ -44,10 +44,10 @@ __all__ = [
     "checkpoint_of",
     "claimed",
     "draw",
+    "folder_of",
     "heading",
     "held",
     "line",
-    "of",
     "open_run",
     "published",
     "read_history",
@@ -76,8 +76,8 @@ def line(row: Row) -> str:
     return f"{row.epoch:5}  {row.loss:8.5f}  {train:14.4f}  {test:13.4f}  {row.seconds:7.2f}"
 
 
-def of(options: TrainOptions) -> Path:
-    """Return the folder of a run that has claimed one."""
+def folder_of(options: TrainOptions) -> Path:
+    """Return the folder that a run has claimed."""
     if options.out is None:
         raise UsageError("the run has no folder yet")
     return options.out
@@ -90,7 +90,7 @@ def checkpoint_of(folder: Path | None) -> Path | None:
 
 
 def check_out(out: Path, names: Sequence[str] = RESULTS) -> None:
-    """Refuse, before any work, a folder that the results could not be written into at the end."""
+    """Raise UsageError if results cannot be written into a folder, before any work is done."""
     if existing := [name for name in names if os.path.lexists(out / name)]:
         raise _taken(out, existing)
     nearest = next((folder for folder in (out, *out.parents) if os.path.lexists(folder)), out)
@@ -213,7 +213,7 @@ def read_history(folder: Path) -> list[Row]:
 
 
 def write_settings(folder: Path, options: TrainOptions, dataset: str, gradient_check: Any, last: Row | None) -> None:
-    """Write how the numbers were made; without the last epoch, how they are to be made."""
+    """Write options, versions and the gradient check; after the last epoch the final accuracies too."""
     settings = {
         "options": vars(options),
         "dataset": dataset,
@@ -246,7 +246,7 @@ def draw(
     labels: NDArray[Any],
     predicted: Callable[[], NDArray[np.integer[Any]]],
 ) -> None:
-    """Draw the curve and the digits, if that can be done here."""
+    """Draw the curve and the digits, if matplotlib is installed."""
     try:
         plot_history(history, folder / "curve.png")
         plot_digits(images, class_labels(labels), predicted(), folder / "digits.png")
@@ -325,7 +325,7 @@ def open_run(path: Path, model: str | None = None) -> TrainedNetwork:
         raise UsageError(f"{path}: expected a folder of a run, or weights as .safetensors or .npz")
     arrays, _ = load(path)
     saved = read_settings(folder)["options"] if (folder / SETTINGS).is_file() else _guessed(arrays, model)
-    options = TrainOptions.saved({**saved, "model": trusted_model(saved, model)})
+    options = TrainOptions.from_settings({**saved, "model": trusted_model(saved, model)})
     shapes = {name.removeprefix("model."): array.shape for name, array in arrays.items()}  # also of a checkpoint
     if options.model == TWO_LAYER and not _shapes(options).items() <= shapes.items():
         # Before it is built: what the settings claim could be larger than the memory.
@@ -341,14 +341,14 @@ def _shapes(options: TrainOptions) -> dict[str, tuple[int, ...]]:
 
 
 def _guessed(weights: dict[str, NDArray[Any]], model: str | None) -> dict[str, Any]:
-    """Return options of a run that these weights, which stand alone, can come from."""
+    """Infer the options of a run from the names and shapes of its weights."""
     if model not in (None, TWO_LAYER):
         return {"model": model}
     if weights.keys() == {"W1", "b1", "W2", "b2"}:
         return {"hidden": weights["b1"].size}
     shapes = {name: array.shape for name, array in weights.items()}
     for name in NETWORKS.keys() - {TWO_LAYER}:
-        own = NETWORKS[name].build(TrainOptions.given({"model": name}), np.random.default_rng(0)).state()
+        own = NETWORKS[name].build(TrainOptions.from_arguments({"model": name}), np.random.default_rng(0)).state()
         if {key: array.shape for key, array in own.items()} == shapes:
             return {"model": name}
     raise UsageError("these weights fit no network of the command line; name it with --model PATH.py:factory")

@@ -64,11 +64,11 @@ def run(arguments: argparse.Namespace) -> int:
     """
     given = {name: value for name, value in vars(arguments).items() if name not in run_folder.NOT_OPTIONS}
     resumed = "resume" in given
-    options = _resumed_options(given) if resumed else TrainOptions.given(given)
+    options = _resumed_options(given) if resumed else TrainOptions.from_arguments(given)
     if options.out is not None and not resumed:
         run_folder.check_out(options.out)
     try:
-        with noted(), run_folder.held(run_folder.of(options)) if resumed else run_folder.claimed(options):
+        with noted(), run_folder.held(run_folder.folder_of(options)) if resumed else run_folder.claimed(options):
             _train(options, resumed)
     except KeyboardInterrupt as interrupt:
         if run_folder.checkpoint_of(options.out) is not None:
@@ -87,11 +87,11 @@ def _resumed_options(given: dict[str, Any]) -> TrainOptions:
     model = trusted_model(saved, given.get("model"))
     if run_folder.checkpoint_of(folder) is None:
         raise UsageError(f"--resume {folder}: no run there that can go on; it needs a checkpoint")
-    return TrainOptions.saved({**saved, **given, "model": model, "out": folder})
+    return TrainOptions.from_settings({**saved, **given, "model": model, "out": folder})
 
 
 def _train(options: TrainOptions, resumed: bool) -> None:
-    """Do the job in the folder `options.out`; resumed, go on there."""
+    """Prove, train and write the results into `options.out`; go on from its checkpoint if `resumed`."""
     kind = network_of(options.model)
     dataset, train_set, test_set = load_digits(options.data, flatten=kind.flat, one_hot_label=options.loss in OF_ROWS)
     train_set, test_set = _as(options.dtype, train_set), _as(options.dtype, test_set)
@@ -108,15 +108,15 @@ def _train(options: TrainOptions, resumed: bool) -> None:
         if options.epochs < trainer.epoch:
             raise UsageError(f"--epochs {options.epochs}, but {trainer.epoch} are done already, and those count")
         tell(f"resumed after {trainer.steps:,} steps, in epoch {trainer.epoch + 1}")
-        check = run_folder.read_settings(run_folder.of(options)).get("gradient_check")
+        check = run_folder.read_settings(run_folder.folder_of(options)).get("gradient_check")
     else:
         check = kind.prove(network, train_set, options, tell, progress)
-        run_folder.write_settings(run_folder.of(options), options, dataset, check, last=None)
+        run_folder.write_settings(run_folder.folder_of(options), options, dataset, check, last=None)
     tell(run_folder.heading)
     for row in trainer.history:
         tell(run_folder.line(row))
     history = trainer.fit(train_set, epochs=options.epochs, batch_size=options.batch_size, validation=test_set)
-    with run_folder.published(run_folder.of(options)) as folder:
+    with run_folder.published(run_folder.folder_of(options)) as folder:
         run_folder.write_history(folder / "history.csv", history)
         run_folder.write_settings(folder, options, dataset, check, history[-1])
         run_folder.write_weights(folder, network.state())
@@ -145,7 +145,7 @@ def _bar(options: TrainOptions) -> Progress | None:
 def _trainer(
     options: TrainOptions, kind: Network, network: nn.Module, train_set: Split, tell: Callable[..., None]
 ) -> Trainer:
-    """Return what trains the network as the options say, with a checkpoint after each epoch."""
+    """Return a Trainer with the optimizer and schedule of the options, and a checkpoint after each epoch."""
     if options.model == TWO_LAYER:  # study note 002: a fixed step downhill
         optimizer: optim.Optimizer = optim.SGD(network, lr=options.lr)
         schedule = None
@@ -171,7 +171,7 @@ def _trainer(
         rng=np.random.default_rng([options.seed, 1]),
         metrics={"test_accuracy": _accuracy},
         callbacks=[report],
-        checkpoint=run_folder.of(options) / checkpoint,
+        checkpoint=run_folder.folder_of(options) / checkpoint,
         progress=not options.quiet,
     )
 

@@ -52,7 +52,7 @@ A run can be interrupted with Ctrl-C, and goes on with --resume DIR to the same 
 
 @dataclass
 class TrainOptions:
-    """How a network is trained; None where an option is not the model's.
+    """Options of a training; None where an option does not apply to the model.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class TrainOptions:
     quiet: bool = False
 
     @classmethod
-    def given(cls, given: Mapping[str, Any]) -> TrainOptions:
+    def from_arguments(cls, given: Mapping[str, Any]) -> TrainOptions:
         """Return the options that were given, with the defaults of the model for the others.
 
         Raises
@@ -104,7 +104,7 @@ class TrainOptions:
         return cls(**{"lr": suits, **values})
 
     @classmethod
-    def saved(cls, options: Mapping[str, Any]) -> TrainOptions:
+    def from_settings(cls, options: Mapping[str, Any]) -> TrainOptions:
         """Return options that ``settings.json`` holds, checked as those of the command line are.
 
         Raises
@@ -122,7 +122,7 @@ class TrainOptions:
                 arguments += [option] if value is True else [f"{option}={value}"]
         parser = Parser(allow_abbrev=False)
         add_arguments(parser)
-        return cls.given(vars(parser.parse_args(arguments)))
+        return cls.from_arguments(vars(parser.parse_args(arguments)))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,7 @@ __all__ = ["debug"]
 
 
 class debug(Switch):
-    """Look closely at every operation until the ``with`` block ends.
+    """Check every operation until the ``with`` block ends.
 
     An error of a backward pass names the line where the operation was called; an array that was changed by a raw
     NumPy write after it was used raises MutationError; the first operation that makes a NaN or infinity of finite

@@ -134,16 +134,16 @@ class Module(Branch, metaclass=_Sealing):
         )
 
     def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+        """Set the gradients of all parameters to None."""
         for _, parameter in self.named_parameters():
             parameter.grad = None
 
     def train(self) -> Self:
-        """Set this and all below it to training; return it."""
+        """Set this Module and its children to training; return it."""
         return self._set_training(True)
 
     def eval(self) -> Self:
-        """Set this and all below it to evaluation; return it."""
+        """Set this Module and its children to evaluation; return it."""
         return self._set_training(False)
 
     def _set_training(self, training: bool) -> Self:
@@ -240,7 +240,7 @@ class Module(Branch, metaclass=_Sealing):
     # For people
 
     def title(self) -> str:
-        """What messages call it: the class with its options."""
+        """Return the class with its options, as messages show it."""
         return f"{type(self).__name__}({self.options()})"
 
     def __repr__(self) -> str:

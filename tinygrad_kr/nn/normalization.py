@@ -1,4 +1,4 @@
-"""Layers that bring activations to mean 0 and variance 1, then let them be scaled and shifted."""
+"""Normalization layers: activations of mean 0 and variance 1, scaled and shifted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the repr of a model shows."""
+"""The repr of a model."""
 
 from __future__ import annotations
 

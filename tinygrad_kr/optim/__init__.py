@@ -1,4 +1,4 @@
-"""Chapter 6 of the book: how gradients become updates. Optimizers, gradient clipping, schedules of the learning rate.
+"""Optimizers, gradient clipping and learning-rate schedules (the book, chapter 6).
 
 The arithmetic is PyTorch's, step for step: a run that is moved from there gives the same numbers.
 """

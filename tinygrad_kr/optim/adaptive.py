@@ -80,7 +80,7 @@ class AdaGrad(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """AdaGrad that forgets: a moving mean of the squared gradients in place of their sum (the book, section 6.1.5).
+    """AdaGrad with a moving mean of the squared gradients in place of their sum (the book, section 6.1.5).
 
     ::
 

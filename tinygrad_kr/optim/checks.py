@@ -1,4 +1,4 @@
-"""What optimizers and gradient clipping ask of their arguments."""
+"""Checks of the arguments of optimizers and gradient clipping."""
 
 from __future__ import annotations
 

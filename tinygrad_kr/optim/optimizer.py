@@ -1,4 +1,4 @@
-"""What all optimizers share: the parameters by name, checks, state and work buffers."""
+"""The base class of optimizers: parameters by name, checks, state and work buffers."""
 
 from __future__ import annotations
 
@@ -138,12 +138,12 @@ class Optimizer:
         return out
 
     def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+        """Set the gradients of all parameters to None."""
         for p in self.params.values():
             p.zero_grad()
 
     def state(self) -> dict[str, Array]:
-        """Return a copy of all that a run needs to go on as if it had never stopped, apart from the parameters.
+        """Return a copy of the optimizer's state, without the parameters, from which a run resumes exactly.
 
         Hyperparameters are not part of it: make the new optimizer with the same ones.
 
@@ -165,7 +165,7 @@ class Optimizer:
         return {name: array.copy() for name, array in self._named_state().items()}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what ``state()`` returned. After an error the optimizer is as it was.
+        """Restore what ``state()`` returned; on error the optimizer is unchanged.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Schedules: by which factor to multiply the learning rate at each step.
+"""Schedules: functions from the step to a factor of the learning rate.
 
 A schedule is a pure function of the step, counted from 0. It remembers nothing, so a run that is resumed needs only
 its step: ``optimizer.lr = lr * schedule(step)``.

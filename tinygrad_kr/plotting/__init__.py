@@ -1,4 +1,4 @@
-"""Pictures: of a training run, of what a network holds inside, and of the functions it is made of.
+"""Plots of training histories, predictions, weights, activations and activation functions.
 
 Every function returns a ``matplotlib.figure.Figure``, writes it if ``path`` is given (its suffix says the format), and
 labels it in English or, with ``lang="ko"``, in Korean. No window opens, and no state is shared with

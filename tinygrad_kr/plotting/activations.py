@@ -1,4 +1,4 @@
-"""Pictures of activation functions: their derivatives, and what becomes of a gradient that passes many of them."""
+"""Plots of activation functions with their derivatives, and of gradients in deep networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture of gradient descent: a function of two variables, and the way down."""
+"""A plot of gradient descent on a function of two variables."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def plot_descent(
 
 
 def _trail(given: Any) -> Array:
-    """Return the points of a way as an array of floats, if they are one."""
+    """Return the points of a trajectory as an array of floats."""
     points: Array = np.asarray(raw(given), dtype=np.float64) if not isinstance(given, tuple) else np.empty(0)
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
         raise ShapeError(
@@ -143,7 +143,7 @@ def _number(value: Any) -> float:
 
 
 def _limits(trails: list[Array]) -> tuple[Limits, Limits]:
-    """Return what to show: every way as a whole, the ends about the middle, neither side much longer than the other."""
+    """Return limits of the axes that show every trajectory, centred, with sides of similar length."""
     ends = np.mean([points[-1] for points in trails], axis=0)
     reach = np.max([np.max(np.abs(points - ends), axis=0) for points in trails], axis=0)
     reach = 1.15 * np.maximum(reach, 0.6 * np.max(reach)) if np.any(reach) else np.ones(2)

@@ -1,4 +1,4 @@
-"""Pictures of what a network holds inside: its weights as images, its activations as histograms."""
+"""Plots of weights as images and of activations as histograms."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def plot_weights(
     path: Path = None,
     lang: str = "en",
 ) -> Any:
-    """Draw weights as images: what each unit of the first layer looks for, or each filter of a convolution.
+    """Draw weights as images: one for each unit of the first layer, or each filter of a convolution.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def plot_weights(
 
 
 def plot_activation_histograms(layers: Any, x: Any = None, *, path: Path = None, lang: str = "en") -> Any:
-    """Draw how the values of each layer are spread: saturated, dead, or alive.
+    """Draw a histogram of the activations of each layer.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def _images(values: NDArray[Any], shape: tuple[int, int] | None) -> tuple[NDArra
 
 
 def _activations(net: Module, x: Any) -> dict[str, Any]:
-    """Return what each stage of a network makes of x."""
+    """Return the output of each stage of a network for x."""
     if not isinstance(net, TwoLayerNet):
         return dict(layer_outputs(net, x))
     with no_grad():

@@ -1,4 +1,4 @@
-"""What the pictures share: a figure without a window, the language of its labels, a font that has its letters."""
+"""The page of a plot: a figure without a window, the language of its labels, a font with Hangul."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Page:
             warnings.warn(NO_HANGUL, stacklevel=3)
 
     def say(self, english: str, korean: str) -> str:
-        """Return the one that this page speaks."""
+        """Return the text in the language of the page."""
         return korean if self.font else english
 
     def done(self, path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Pictures of a training run: its curve, the digits with their predictions, what is taken for what."""
+"""Plots of a training run: learning curves, digits with predictions, the confusion matrix."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def plot_digits(
 def plot_confusion(
     labels: Any, predictions: Any, *, classes: Sequence[str] | None = None, path: Path = None, lang: str = "en"
 ) -> Any:
-    """Draw how often each class was taken for which, and beside it how often each was recognised.
+    """Draw the confusion matrix, and beside it the recall of each class.
 
     Parameters
     ----------

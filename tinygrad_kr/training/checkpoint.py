@@ -1,4 +1,4 @@
-"""Checkpoints of a Trainer: all that a run needs to go on to the same numbers, in one file without code."""
+"""Checkpoints of a Trainer: the state of a run in one file without code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VERSION = 1
 
 
 def write(run: TrainingState, path: str | os.PathLike[str]) -> None:
-    """Save all that a run needs to go on."""
+    """Save the state of a run."""
     parts: dict[str, Mapping[str, Any]] = {
         "": run.places(),
         "optimizer.": run.optimizer.state(),

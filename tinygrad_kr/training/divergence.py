@@ -1,4 +1,4 @@
-"""Training that diverges although all stays finite: noticed by its losses, and told with the learning rate."""
+"""Detection of training that diverges although all numbers stay finite."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Watch"]
 
 
 class Watch:
-    """Compares a training with the parameters that it began with.
+    """Compare the losses of a training with those of its initial parameters.
 
     It has diverged if the mean loss of the last epoch is more than 1.5 times the initial loss; or if that of some epoch
     was more than twice the initial loss, and that of the last is still more than 0.9 times. At first the loss of the

@@ -38,7 +38,7 @@ def measured(
 
 
 def set_training(model: Any, training: bool) -> None:
-    """Set a model to training or to evaluation, if it knows the difference."""
+    """Set a model to training or to evaluation, if it has both modes."""
     switch = getattr(model, "train" if training else "eval", None)
     if callable(switch) and hasattr(model, "training"):
         switch()

@@ -22,7 +22,7 @@ REACH = 3.0
 
 @dataclass(frozen=True)
 class Difference:
-    """How far the exact and the numerical gradient of one parameter are apart.
+    """The difference between the exact and the numerical gradient of one parameter.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Difference:
 def far_from_kinks(
     net: TwoLayerNet, x: NDArray[Any], t: NDArray[Any], size: int
 ) -> tuple[NDArray[Any], NDArray[Any], float]:
-    """Pick the examples on which a numerical gradient can be trusted most.
+    """Pick the examples whose hidden units are furthest from the kink of ReLU.
 
     A central difference that steps over the kink of ReLU at 0 averages the slopes of both sides, and is
     wrong. So these are the examples whose hidden layer stays furthest from 0 before its activation.

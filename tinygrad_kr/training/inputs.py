@@ -1,4 +1,4 @@
-"""What a Trainer is handed: checked before anything is done."""
+"""Checks of the arguments of a Trainer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def require_callable(functions: Mapping[str, Any]) -> None:
 
 
 def checkpoint_path(path: Any) -> Path | None:
-    """Return a path that can be saved to later, after hours of training."""
+    """Return a path, checked to be one that can be saved to."""
     if path is None:
         return None
     suffix(path, "Trainer")

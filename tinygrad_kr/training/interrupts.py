@@ -1,4 +1,4 @@
-"""Ctrl-C at a moment when everything is consistent."""
+"""Ctrl-C that takes effect between two steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Interrupts"]
 
 
 class Interrupts:
-    """While the ``with`` block runs, a first Ctrl-C only sets ``pending``; a second one interrupts at once.
+    """Delay a first Ctrl-C until the ``with`` block looks at ``pending``; a second one interrupts at once.
 
     Whoever is in the block looks at ``pending`` between two steps. Nothing is changed where a handler of the program's
     own is installed, or outside the main thread, where Ctrl-C never arrives.

@@ -54,7 +54,7 @@ def cause(
 
 
 def _operation(loss: Callable[[], Any]) -> str:
-    """Compute the loss and its gradients again, and listen."""
+    """Compute the loss and its gradients again, and return the error that names the operation."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         try:
             with debug():

@@ -47,7 +47,7 @@ class Row:
 
 
 class TrainingState:
-    """How far training has come.
+    """The state of a training run.
 
     Attributes
     ----------
@@ -100,13 +100,13 @@ class TrainingState:
         return of_model | {f"other.{name}": p for name, p in others.items()}
 
     def generators(self) -> list[np.random.BitGenerator]:
-        """Return what draws the random numbers, each once."""
+        """Return the random generators of the run, each once."""
         found = [self.rng, *(generator for _, generator in getattr(self.owner, "named_generators", tuple)())]
         return list({id(generator.bit_generator): generator.bit_generator for generator in found}.values())
 
 
 class Snapshot:
-    """What a forward pass changes, buffers and random generators: found once, and copied before each step.
+    """A copy of the buffers and random generators, which a forward pass changes, taken before each step.
 
     Attributes
     ----------
@@ -124,13 +124,13 @@ class Snapshot:
         self.take()
 
     def take(self) -> Snapshot:
-        """Copy how it is now."""
+        """Copy the present values."""
         self._values = [array.copy() for array in self._buffers]
         self._states = [generator.state for generator in self._generators]
         return self
 
     def restore(self) -> None:
-        """Make it as it was then."""
+        """Write the copied values back."""
         for array, values in zip(self._buffers, self._values, strict=True):
             np.copyto(array, values)
         for generator, state in zip(self._generators, self._states, strict=True):

@@ -1,4 +1,4 @@
-"""The loop: epochs of mini-batches, what is checked in each step, and where it can be left."""
+"""The training loop: epochs of mini-batches, with checks in each step and checkpoints."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Metric = Callable[[NDArray[Any], NDArray[Any]], float]
 
 
 class Trainer(TrainingState):
-    """Trains a model, and can be stopped at any moment and resumed to the same numbers, bit for bit.
+    """Train a model; a run can be stopped at any moment and resumed to the same numbers, bit for bit.
 
     Ctrl-C takes effect after the running step: the checkpoint is saved, and KeyboardInterrupt goes on. A second Ctrl-C
     interrupts at once.
@@ -162,7 +162,7 @@ class Trainer(TrainingState):
         self._checkpoint = inputs.checkpoint_path(path)
 
     def fit(self, train_set: Split, *, epochs: int, batch_size: int, validation: Split | None = None) -> list[Row]:
-        """Train up to an epoch, from the start or from wherever the last ``fit`` or ``resume`` got.
+        """Train up to an epoch, from the start or from where the last ``fit`` or ``resume`` ended.
 
         Parameters
         ----------
@@ -229,7 +229,7 @@ class Trainer(TrainingState):
         return min(rows, key=lambda row: row.validation_loss or 0.0, default=None)
 
     def load_best(self) -> Row:
-        """Give the model back the values that it had after its best epoch; return that row."""
+        """Restore the values of the model after its best epoch; return that row."""
         if self.best is None or not self.best_values:
             raise ValueError("Trainer.load_best: nothing was validated; call fit with validation=(x, t)")
         write_into(self.places(), self.best_values)
@@ -243,7 +243,7 @@ class Trainer(TrainingState):
             self._saved = self.epoch, self.steps
 
     def resume(self, path: str | os.PathLike[str] | None = None) -> None:
-        """Go on where a checkpoint was saved, also in the middle of an epoch; after an error nothing is changed.
+        """Restore the run from a checkpoint, also in the middle of an epoch; on error it is unchanged.
 
         The learning rate is the one at that moment, unless the optimizer was made with another one than the run had at
         its beginning: then that holds.
@@ -293,7 +293,7 @@ class Trainer(TrainingState):
             )
 
     def _step(self, x: NDArray[Any], t: NDArray[Any], examples: NDArray[Any], before: Snapshot) -> Iterable[str]:
-        """One mini-batch: its loss, the gradients, the update; or an error, and nothing is changed.
+        """Compute loss and gradients of a mini-batch and update; on error nothing is changed.
 
         Returns the names of the parameters that have a gradient.
         """
