@@ -30,7 +30,7 @@ from benchmarks.progress import Progress
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("engine", "primitives")
 TESTS = (  # those that fail soonest first
-    *("test_survivors", "test_transforms", "test_numpy", "test_tables", "test_functional", "test_documents"),
+    *("test_survivors", "test_transforms", "test_numpy", "test_tables", "test_functional", "test_study_notes"),
     *(
         "test_numerical",
         "test_convolution",
