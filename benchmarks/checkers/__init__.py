@@ -1,1 +1,1 @@
-"""What gradient checkers find, what the tests find of mutants, and what killed processes leave on disk."""
+"""Benchmarks of checkers: wrong gradients found, mutants caught by the tests, files left by killed processes."""

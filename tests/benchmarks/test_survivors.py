@@ -1,4 +1,4 @@
-"""What mutants of the engine and the primitives once survived: ``python -m benchmarks.checkers.mutants``."""
+"""Regression tests for mutants that no test caught once: ``python -m benchmarks.checkers.mutants``."""
 
 from __future__ import annotations
 

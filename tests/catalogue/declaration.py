@@ -38,7 +38,7 @@ class Declaration:
         return self.name
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """What hypothesis prints when an example fails: the name, not every field."""
+        """Print the name only, where hypothesis shows a failing example."""
         printer.text(self.name)
 
 
@@ -54,17 +54,17 @@ def binary(name: str, call: Any, a: Domain = real, b: Domain = real, **rest: Any
 
 
 def at_zero(x: Array, **params: Any) -> Array:
-    """How far x is from 0."""
+    """Return the distance of x from its kink at 0."""
     return x
 
 
 def at_whole_multiple(a: Array, b: Array) -> Array:
-    """How far a is from a whole multiple of b."""
+    """Return the distance of a from the nearest whole multiple of b."""
     return a - b * np.round(a / b)
 
 
 def at_tie(a: Array, b: Array, **params: Any) -> Array:
-    """How far a is from b."""
+    """Return the distance of a from b."""
     return a - b
 
 

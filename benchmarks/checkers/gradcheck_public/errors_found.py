@@ -39,7 +39,7 @@ class Evidence:
 
     @property
     def holds(self) -> bool:
-        """Return whether the harness says FAIL and exactly one of value and derivative differs from the formula."""
+        """Return True if the verdict is FAIL and exactly one of value and derivative differs from the formula."""
         return str(self.report.verdict) == "FAIL" and (self.value_off > 1e-9) != (self.derivative_off > 1e-9)
 
 

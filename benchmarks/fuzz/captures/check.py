@@ -63,7 +63,7 @@ def misplaced(program: Capturing, outcome: Outcome, reference: Outcome) -> list[
 
 
 def fails(kind: str, program: Capturing) -> bool:
-    """Return whether a program still fails in this way; one that PyTorch does not run counts as passing."""
+    """Run a program and return True if it fails in the given way; a program that PyTorch rejects counts as passing."""
     try:
         return verdict(program)[0] == kind
     except Exception:

@@ -62,7 +62,7 @@ def verdict(program: Program) -> tuple[str, str]:
 
 
 def fails(kind: str, program: Program) -> bool:
-    """Return whether a program still fails in this way; one that JAX does not run counts as passing."""
+    """Run a program and return True if it fails in the given way; a program that JAX rejects counts as passing."""
     try:
         return verdict(program)[0] == kind
     except Exception:
